@@ -1,0 +1,247 @@
+interface ErrorRow {
+  readonly message: string
+  /** Something that can be typed, or done. */
+  readonly hint: string
+  readonly retryable: boolean
+  readonly exit: number
+}
+
+const row = (message: string, hint: string, retryable: boolean, exit = 1): ErrorRow => ({
+  message,
+  hint,
+  retryable,
+  exit,
+})
+
+/** Every failure Salvor names. `docs/errors.md` is made from this table; the comment above a group says when it is normal. */
+export const CODES = {
+  // Configuration and usage: nothing was touched.
+  CONFIG_INVALID: row('{file}:{line}: {key}: {reason}', '{fix}', false, 2),
+  CONFIG_MISSING: row(
+    'No configuration at {file}',
+    'write {file} (a ten-line example is in README.md) or pass --config FILE',
+    false,
+    2,
+  ),
+  SECRET_MISSING: row(
+    '{key}: the secret {what} cannot be read: {reason}',
+    'put the secret into that file with mode 0600, readable by this user',
+    false,
+    2,
+  ),
+  USAGE: row('{reason}', 'salvor {command} --help', false, 2),
+  SOURCE_UNKNOWN: row('No source is called {source}', 'salvor config validate', false, 2),
+  STORE_UNKNOWN: row('No store is called {store}', 'salvor config validate', false, 2),
+  BACKUP_UNKNOWN: row('No backup matches {backup}', 'salvor list', false, 2),
+  BACKUP_AMBIGUOUS: row('{backup} matches {count} backups', 'salvor list', false, 2),
+  NOT_AVAILABLE: row('{what} is not available yet', '{fix}', false, 2),
+  TARGET_NOT_EMPTY: row('The target {target} is not empty', 'name an empty or new place, or pass --in-place', false, 2),
+  TARGET_IN_USE: row('{target} is in use: {by}', 'stop what uses it and run the restore again', false, 2),
+  PLATFORM_UNSUPPORTED: row(
+    'Salvor runs on Linux (glibc) and macOS; this is {platform}',
+    'on Windows use WSL2',
+    false,
+    2,
+  ),
+
+  // Sources: what the database said, without its rows.
+  SOURCE_MISSING: row('{source}: {what} does not exist', 'check `path` of source {source} in the configuration', false),
+  SOURCE_UNREADABLE: row(
+    '{source}: {what} cannot be read: {reason}',
+    'give the user that runs Salvor read and write access to the database and its folder',
+    false,
+  ),
+  SOURCE_NOT_A_DATABASE: row(
+    '{source}: {what} is not a SQLite database (or it is encrypted)',
+    'check `path` of source {source} in the configuration',
+    false,
+  ),
+  SOURCE_DAMAGED: row(
+    '{source}: the database is damaged: {reason}',
+    'run `PRAGMA integrity_check` on it; the last proven backup is kept: salvor list {source}',
+    false,
+  ),
+  SOURCE_LOCKED: row(
+    '{source}: locked by another program for {seconds} s',
+    'find the program that holds the lock (fuser); Salvor tries again by itself',
+    true,
+  ),
+  SOURCE_CHANGED: row('{source}: the file was replaced while it was copied', 'salvor backup {source}', true),
+  SOURCE_UNREACHABLE: row(
+    '{source}: cannot connect to {where}: {reason}',
+    'check that the server runs and that {where} is reachable from this machine',
+    true,
+  ),
+  SOURCE_AUTH_FAILED: row(
+    '{source}: the server refused the login of {user}: {reason}',
+    'check the password in `url_file` and the pg_hba.conf line for replication',
+    false,
+  ),
+  SOURCE_PRIVILEGE_MISSING: row('{source}: {user} may not {what}', '{fix}', false),
+  SOURCE_UNSUPPORTED: row('{source}: {what}', '{fix}', false),
+  SOURCE_BUSY: row('{source}: another run is at work on it', 'wait for it: salvor status', true, 75),
+  SOURCE_BROKE_OFF: row(
+    '{source}: the server ended the copy: {reason}',
+    'look into the server log; Salvor tries again by itself',
+    true,
+  ),
+  SOURCE_TLS_FAILED: row(
+    '{source}: no trusted TLS connection to {where}: {reason}',
+    'check sslrootcert and the host name in the URL',
+    false,
+  ),
+
+  // Stores.
+  STORE_UNREACHABLE: row(
+    'Store {store} cannot be reached: {reason}',
+    'check endpoint and network of store {store}; Salvor tries again by itself',
+    true,
+  ),
+  STORE_THROTTLED: row('Store {store} asks to slow down', 'nothing to do: Salvor tries again by itself', true, 75),
+  STORE_DENIED: row(
+    'Store {store} refused to {what}: {reason}',
+    'check the credentials and the policy of store {store}',
+    false,
+  ),
+  STORE_FULL: row('Store {store} has no room left', 'free space on store {store}, or name a larger one', true),
+  STORE_CONFLICT: row(
+    'Store {store} holds other bytes under {key}',
+    'nothing was overwritten; move that object away, or take a new backup',
+    false,
+  ),
+  STORE_NOT_FOUND: row(
+    'Store {store} has no object {key}',
+    'salvor verify {key} --level checksum, or restore --from another store',
+    false,
+  ),
+  STORE_BAD_ECHO: row(
+    'Store {store} did not confirm the bytes of {key}: {reason}',
+    'Salvor tries again by itself; if it stays, the store or a proxy before it changes data',
+    true,
+  ),
+  STORE_IO: row('Store {store}: {reason}', 'check the disk behind store {store}', true),
+  STORE_KEY_INVALID: row(
+    '{key} is not a key that Salvor would write',
+    'nothing was opened; the manifest or the catalog that named it is damaged or hostile',
+    false,
+    4,
+  ),
+  STORE_REFUSES_PLAIN: row(
+    'Store {store} is not local, and the backup is not encrypted',
+    'salvor keys create, then set encryption.keyring_file; or say `encryption: none` in source {source}',
+    false,
+    2,
+  ),
+
+  // Artifacts and keys.
+  ARTIFACT_CORRUPT: row(
+    '{key}: {reason}',
+    'another copy may be good: salvor list {source}; then salvor backup {source}',
+    false,
+    4,
+  ),
+  MANIFEST_INVALID: row(
+    '{key}: the manifest is not valid: {reason}',
+    'another store may hold a good one; verify changes nothing',
+    false,
+    4,
+  ),
+  SIGNER_UNKNOWN: row(
+    '{key} is signed by an unknown key {signer}',
+    'add the public key {signer} to the keyring, or do not trust this copy',
+    false,
+    4,
+  ),
+  KEY_MISSING: row(
+    'No key of the keyring opens {key} (wanted: {wanted})',
+    'pass the keyring that holds one of these private keys: --keys FILE',
+    false,
+  ),
+  KEYRING_INVALID: row(
+    'The keyring {file} cannot be used: {reason}',
+    'salvor keys create writes a good one; mode must be 0600',
+    false,
+    2,
+  ),
+  COMPRESSION_BROKEN: row(
+    'This Node build does not decode what it compressed',
+    'use the Node version in tools/package.json',
+    false,
+  ),
+
+  // Restores and proofs.
+  CANNOT_VERIFY_HERE: row('Cannot prove {what} on this machine: {missing} is missing', '{fix}', false, 3),
+  RESTORE_FAILED: row(
+    'The restore into {target} failed: {reason}',
+    'nothing was put in place; look at the reason and run it again',
+    false,
+  ),
+  CHECKS_FAILED: row('{count} of the checks failed: {names}', 'salvor verify {backup} --level restore', false, 4),
+  NO_GOOD_COPY: row(
+    'No store has a good copy of {backup}',
+    'salvor verify {backup} --level checksum; then salvor list',
+    false,
+    4,
+  ),
+
+  // The product itself.
+  CATALOG_UNREACHABLE: row(
+    'The catalog cannot be reached: {reason}',
+    'check `catalog.url` or the disk behind data_dir',
+    true,
+  ),
+  CATALOG_NEWER: row('The catalog was written by a newer Salvor (migration {found})', 'run the newer version', false),
+  CATALOG_FULL: row('No room left for the catalog: {reason}', 'free space on the disk behind data_dir', true),
+  SOURCE_CLAIMED: row(
+    'Source {source} in store {store} belongs to another catalog ({owner})',
+    'this worker stopped; use one catalog, or give this one another prefix',
+    false,
+  ),
+  LEASE_LOST: row(
+    'This attempt at {run} was replaced by a newer one',
+    'nothing to do: its result was not committed',
+    false,
+  ),
+  CONFIG_DIFFERS: row(
+    'The worker has another configuration of {source} than the one the run was planned with',
+    'reload all services: kill -HUP',
+    true,
+  ),
+  REDIS_UNREACHABLE: row(
+    'Redis cannot be reached: {reason}',
+    'check redis.url; alerts go out meanwhile, jobs follow when it is back',
+    true,
+  ),
+  REDIS_POLICY: row(
+    'Redis evicts keys (maxmemory-policy {policy})',
+    'redis-cli CONFIG SET maxmemory-policy noeviction',
+    false,
+    2,
+  ),
+  TASK_DIED: row(
+    'The process of {task} ended by {how}',
+    'memory or a kill from outside; Salvor tries again by itself',
+    true,
+  ),
+  DISK_FULL: row('No room left on the disk of {what}', 'free space there; Salvor tries again by itself', true),
+  CHANNEL_FAILED: row(
+    'Channel {channel} did not take the message: {reason}',
+    'salvor queue dead shows it if retries run out',
+    true,
+  ),
+  CHANNEL_MISCONFIGURED: row(
+    'Channel {channel} refuses the message for good: {reason}',
+    'check the address or key of channel {channel}',
+    false,
+  ),
+  CHANNEL_THROTTLED: row(
+    'Channel {channel} asks to wait {seconds} s',
+    'nothing to do: Salvor waits and sends it',
+    true,
+  ),
+  MESSAGE_INVALID: row('{what} does not fit its schema: {reason}', 'salvor queue dead', false),
+  INTERRUPTED: row('Interrupted', 'run it again: nothing was half-written', true, 130),
+  INTERNAL: row('A bug: {what}', 'please report it with the log lines around it', false),
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof CODES

@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import { BACKUP_TYPES, RETENTION_CLASSES } from '../vocabulary/backup.ts'
+import { VERIFICATION_LEVELS } from '../vocabulary/verification.ts'
+import type { Envelope } from './envelope.ts'
+
+const source = z.string()
+const backup_id = z.string()
+const store = z.string()
+const error = z.strictObject({ code: z.string(), message: z.string(), hint: z.string(), retryable: z.boolean() })
+const type = z.enum(BACKUP_TYPES)
+const retention_class = z.enum(RETENTION_CLASSES)
+const level = z.enum(VERIFICATION_LEVELS)
+
+/** Data of every event: facts in the past tense, ids and numbers, no secrets. Durations in milliseconds, sizes in bytes. */
+export const EVENTS = {
+  /** A source appeared in the configuration of this catalog, or came back. */
+  'source.registered': z.strictObject({ source }),
+  'backup.started': z.strictObject({ source, run_id: z.string(), type, retention_class }),
+  /** The artifact is durable, read back and in the catalog. */
+  'backup.completed': z.strictObject({
+    source,
+    backup_id,
+    run_id: z.string(),
+    type,
+    retention_class,
+    store,
+    filename: z.string(),
+    size_bytes: z.number(),
+    source_bytes: z.number(),
+    duration_ms: z.number(),
+  }),
+  /** A backup will not be retried by itself any more, or is retried and failed `failures` times. */
+  'backup.failed': z.strictObject({
+    source,
+    run_id: z.string(),
+    type,
+    failures: z.number(),
+    final: z.boolean(),
+    error,
+  }),
+  'copy.replicated': z.strictObject({ source, backup_id, store, size_bytes: z.number(), duration_ms: z.number() }),
+  'copy.verified': z.strictObject({ source, backup_id, store, level, duration_ms: z.number() }),
+  /** A copy does not hold what its manifest promises, or did not come back from a restore. */
+  'copy.corrupt': z.strictObject({ source, backup_id, store, level, failed_checks: z.array(z.string()) }),
+  /** A copy could not be made, or not be looked at. `what` is the job's word. */
+  'copy.failed': z.strictObject({
+    source,
+    backup_id,
+    store,
+    what: z.enum(['replicate', 'verify']),
+    failures: z.number(),
+    final: z.boolean(),
+    error,
+  }),
+  'restore.completed': z.strictObject({
+    source,
+    backup_id,
+    target: z.string(),
+    recovered_to: z.string(),
+    duration_ms: z.number(),
+  }),
+  'restore.failed': z.strictObject({ source, backup_id: z.string().nullable(), target: z.string(), error }),
+} as const
+
+export type EventType = keyof typeof EVENTS
+export type EventData<T extends EventType> = z.infer<(typeof EVENTS)[T]>
+/** An event of one type, its data parsed. */
+export type SalvorEvent<T extends EventType = EventType> = {
+  [K in T]: Omit<Envelope, 'type' | 'data'> & { type: K; data: EventData<K> }
+}[T]
+/** What a handler publishes; id, time, source and correlation are added at commit. */
+export type NewEvent<T extends EventType = EventType> = {
+  [K in T]: { type: K; subject: string; data: EventData<K> }
+}[T]

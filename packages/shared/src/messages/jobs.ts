@@ -1,0 +1,54 @@
+import { z } from 'zod'
+import { RETENTION_CLASSES } from '../vocabulary/backup.ts'
+import { VERIFICATION_LEVELS } from '../vocabulary/verification.ts'
+import type { ServiceName } from '../vocabulary/service.ts'
+import type { Run } from '../vocabulary/run.ts'
+
+/** Parameters of every job: ids and words, no secrets. Redis carries the run's id only; these lie in the catalog. */
+export const JOBS = {
+  /** Fires the schedules that are due. One row for the whole catalog, run again and again. */
+  'plan-tick': z.strictObject({}),
+  'take-backup': z.strictObject({
+    source: z.string(),
+    type: z.enum(['full', 'incremental']),
+    retention_class: z.enum(RETENTION_CLASSES),
+    /** What asked for it: a schedule, a person, or the first start of a source. */
+    trigger: z.enum(['schedule', 'command', 'first']),
+    scheduled_for: z.string().nullable(),
+  }),
+  'restore-backup': z.strictObject({
+    backup_id: z.string(),
+    store: z.string().nullable(),
+    target: z.string(),
+    in_place: z.boolean(),
+  }),
+  'verify-copy': z.strictObject({ backup_id: z.string(), store: z.string(), level: z.enum(VERIFICATION_LEVELS) }),
+  /** Copies to every store that a rule names and that lacks the backup. */
+  'replicate-copy': z.strictObject({ backup_id: z.string() }),
+  'send-notification': z.strictObject({ event_id: z.string(), channel: z.string() }),
+} as const
+
+export type JobName = keyof typeof JOBS
+export type JobParams<J extends JobName> = z.infer<(typeof JOBS)[J]>
+export type JobRun<J extends JobName> = Omit<Run, 'job' | 'params'> & { readonly job: J; readonly params: JobParams<J> }
+
+interface JobRule {
+  readonly service: ServiceName
+  /** Failed attempts after which a run is dead. Wait before attempt n+1: `backoff_ms` x 2^n, at most an hour, with jitter. */
+  readonly max_failures: number
+  readonly backoff_ms: number
+  /** Runs side by side in one process. */
+  readonly concurrency: number
+  /** The queue is one per pool, so that a file is only given to a worker that sees it. */
+  readonly pooled: boolean
+}
+
+/** Who handles each job, and how it is retried. Checked at boot: each job has exactly one handler. */
+export const JOB_RULES: { readonly [J in JobName]: JobRule } = {
+  'plan-tick': { service: 'scheduler', max_failures: 1_000_000, backoff_ms: 1_000, concurrency: 1, pooled: false },
+  'take-backup': { service: 'backup-worker', max_failures: 4, backoff_ms: 15_000, concurrency: 2, pooled: true },
+  'restore-backup': { service: 'backup-worker', max_failures: 1, backoff_ms: 15_000, concurrency: 1, pooled: true },
+  'verify-copy': { service: 'verifier', max_failures: 5, backoff_ms: 15_000, concurrency: 1, pooled: false },
+  'replicate-copy': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },
+  'send-notification': { service: 'notifier', max_failures: 30, backoff_ms: 2_000, concurrency: 4, pooled: false },
+}

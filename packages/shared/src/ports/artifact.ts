@@ -1,0 +1,23 @@
+/** Where an engine puts the bytes of a snapshot. The repository compresses, encrypts and hashes them on all cores. */
+export interface SnapshotSink {
+  /** Takes bytes in order; they are copied before it returns. A promise: wait for it before the next call (the workers are behind). */
+  write(chunk: Uint8Array): Promise<void> | undefined
+  /**
+   * Takes bytes [0, size) of an open file, read at random by the worker threads through `fd`, which must stay open until
+   * it resolves. Ranges in `zeros` are taken as zeros and not read. A file shorter than `size` is an error. Use it alone or after `write`s.
+   */
+  writeFile(
+    fd: number,
+    size: number,
+    zeros?: readonly { readonly offset: number; readonly length: number }[],
+  ): Promise<void>
+}
+
+/** The plain bytes of a stored artifact; no byte is handed out that does not match the signed index. */
+export interface ArtifactContent {
+  readonly size: number
+  /** In order. A chunk is valid until the next one is asked for. */
+  chunks(signal: AbortSignal): AsyncIterable<Uint8Array>
+  /** Writes every byte to its own offset of `fd`, in parallel, each once. */
+  writeTo(fd: number, signal: AbortSignal): Promise<void>
+}

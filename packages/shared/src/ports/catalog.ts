@@ -1,0 +1,222 @@
+import type { Backup, BackupWithCopies, Copy, CopyState } from '../vocabulary/backup.ts'
+import type { Instant } from '../vocabulary/instant.ts'
+import type { Failure, Run, RunProgress, RunState } from '../vocabulary/run.ts'
+import type { ScheduledKind } from '../vocabulary/source.ts'
+import type { ServiceName } from '../vocabulary/service.ts'
+import type { Verification } from '../vocabulary/verification.ts'
+import type { EventType, NewEvent, SalvorEvent } from '../messages/events.ts'
+import type { JobName, JobParams } from '../messages/jobs.ts'
+
+/** Who holds a lease. A dead holder on the same host and boot is replaced at once. */
+export interface Holder {
+  readonly service: string
+  readonly host: string
+  readonly boot_id: string
+  readonly pid: number
+  /** Start time of the process as the kernel counts it: a reused pid is not the same holder. */
+  readonly start_time: string
+}
+
+export interface Lease {
+  readonly name: string
+  readonly holder: Holder
+  /** Grows with every new holder: the fencing token. */
+  readonly token: number
+  readonly until: Instant
+}
+
+export interface SourceRow {
+  readonly name: string
+  readonly engine: string
+  readonly pool: string | null
+  readonly config_hash: string
+  readonly state: 'active' | 'retired'
+  readonly registered_at: Instant
+}
+
+export interface ScheduleRow {
+  readonly id: string
+  readonly source: string
+  readonly kind: ScheduledKind
+  readonly cron: string
+  readonly timezone: string
+  /** The next tick, by the catalog's clock. */
+  readonly due_at: Instant
+}
+
+export interface NewRun<J extends JobName = JobName> {
+  readonly job: J
+  readonly params: JobParams<J>
+  readonly source?: string | null
+  readonly pool?: string | null
+  readonly config_hash?: string | null
+  readonly not_before?: Instant
+  /** At most one run with this key ever; asking again gives the one that is there. */
+  readonly unique_key?: string
+  /** Default: the cause at hand (event or run), else the run's own id. */
+  readonly correlation_id?: string
+}
+
+/** How an attempt ended. */
+export type RunEnd =
+  | { readonly kind: 'succeeded'; readonly result?: unknown }
+  /** Again later; a failed attempt counts, and the last one makes the run dead. */
+  | { readonly kind: 'retry'; readonly error: Failure; readonly not_before: Instant; readonly dead: boolean }
+  /** Again later, nothing went wrong (source busy, next tick). */
+  | { readonly kind: 'again'; readonly not_before: Instant; readonly result?: unknown }
+  | { readonly kind: 'failed'; readonly error: Failure }
+
+export interface BackupFilter {
+  readonly source?: string
+  readonly limit?: number
+}
+
+export interface RunFilter {
+  readonly states?: readonly RunState[]
+  readonly jobs?: readonly JobName[]
+  readonly source?: string
+  readonly correlation_id?: string
+  readonly limit?: number
+}
+
+/** A message or run that waits for a person. */
+export interface DeadLetter {
+  readonly kind: 'run' | 'event'
+  /** Run id, or `<event id>/<service>`. */
+  readonly id: string
+  readonly what: string
+  readonly service: ServiceName
+  readonly failures: number
+  readonly error: Failure | null
+  readonly since: Instant
+}
+
+export interface IncidentRow {
+  readonly key: string
+  readonly source: string | null
+  readonly opened_at: Instant
+  readonly resolved_at: Instant | null
+  readonly title: string
+}
+
+export interface AuditInput {
+  readonly actor: string
+  readonly action: string
+  readonly object: string
+  readonly outcome: string
+}
+
+/** Cause of what a transaction writes: copied into the runs and events it creates. */
+export interface Cause {
+  readonly service: ServiceName | 'cli'
+  readonly correlation_id?: string
+  readonly causation_id?: string
+}
+
+/** Writes of one transaction: all or none. Nothing outside the catalog may be awaited inside. */
+export interface CatalogTransaction {
+  readonly now: Instant
+  /** Inserts or updates; says what changed. A retired source that comes back is `new` again. */
+  registerSource(source: Omit<SourceRow, 'state' | 'registered_at'>): Promise<'new' | 'changed' | 'same'>
+  /** Marks every other active source retired and drops its schedules; gives their names. */
+  retireSourcesExcept(names: readonly string[]): Promise<readonly string[]>
+  /** Sets the schedules of a source; one whose cron and timezone are unchanged keeps its `due_at`. */
+  setSchedules(source: string, schedules: readonly Omit<ScheduleRow, 'id' | 'source'>[]): Promise<void>
+  /** Moves a schedule on from `from`; false when another process had done so. */
+  advanceSchedule(id: string, from: Instant, to: Instant): Promise<boolean>
+
+  enqueue<J extends JobName>(run: NewRun<J>): Promise<Run>
+  /** Ends the attempt. LEASE_LOST (and so rollback of everything) when it is no longer the present one. */
+  endRun(runId: string, attempt: number, end: RunEnd): Promise<void>
+  /** Publishes: an outbox row and an inbox row for each subscriber. */
+  publish<T extends EventType>(event: NewEvent<T>): Promise<SalvorEvent<T>>
+  /** True once per event and service: the caller's effect belongs into this transaction. */
+  acknowledge(eventId: string, service: ServiceName): Promise<boolean>
+
+  recordBackup(backup: Backup): Promise<void>
+  /** Inserts or replaces the copy (key: backup and store). The backup's state follows its copies. */
+  recordCopy(copy: Copy): Promise<void>
+  /** Records what was found and moves the copy's state: up by a good one, to corrupt by a bad one. */
+  recordVerification(verification: Verification): Promise<void>
+  /** True if it was not open. */
+  openIncident(key: string, source: string | null, title: string): Promise<boolean>
+  /** True if it was open. */
+  resolveIncident(key: string): Promise<boolean>
+  /** Appends to the hash chain. */
+  audit(entry: AuditInput): Promise<void>
+  recordClaim(source: string, store: string): Promise<void>
+}
+
+/**
+ * The only truth. Embedded (SQLite: WAL, synchronous=FULL) or PostgreSQL, one behaviour. Rows are plain objects with the
+ * manifest's snake_case names; times are Instants by the catalog's own clock. CATALOG_UNREACHABLE and CATALOG_FULL are retryable.
+ */
+export interface Catalog {
+  /** Made with the catalog; names this installation. */
+  readonly id: string
+  /** Grows when a catalog is rebuilt. */
+  readonly epoch: number
+  now(): Promise<Instant>
+  transaction<T>(cause: Cause, work: (tx: CatalogTransaction) => Promise<T>): Promise<T>
+
+  sources(): Promise<readonly SourceRow[]>
+  dueSchedules(limit: number): Promise<readonly ScheduleRow[]>
+  schedules(): Promise<readonly ScheduleRow[]>
+
+  backups(filter: BackupFilter): Promise<readonly BackupWithCopies[]>
+  /** By id, unique prefix of an id, or file name. None: BACKUP_UNKNOWN; several: BACKUP_AMBIGUOUS. */
+  backup(reference: string): Promise<BackupWithCopies>
+  copiesInState(state: CopyState, limit: number): Promise<readonly Copy[]>
+  /** Keeps a store's resume token of a pending copy. */
+  saveUpload(backupId: string, store: string, upload: string | null): Promise<void>
+  verifications(backupId: string): Promise<readonly Verification[]>
+  hasClaim(source: string, store: string): Promise<boolean>
+
+  run(id: string): Promise<Run | null>
+  runs(filter: RunFilter): Promise<readonly Run[]>
+  /** Makes the run this holder's for `leaseMs`: attempt + 1. Null when it is not queued, not due, or taken. */
+  claimRun(id: string, holder: Holder, leaseMs: number): Promise<Run | null>
+  /** False: the attempt is not the present one any more; stop. */
+  renewRun(id: string, attempt: number, leaseMs: number, progress: RunProgress | null): Promise<boolean>
+  /** Queued and due runs of these jobs (and pools; null = runs without one), oldest first. */
+  dueRuns(filter: {
+    readonly jobs: readonly JobName[]
+    readonly pools: readonly (string | null)[]
+    readonly correlation_id?: string
+    readonly limit: number
+  }): Promise<readonly string[]>
+  /** Queued runs whose present turn was not put into the queue yet, with when they are due. */
+  unsentRuns(
+    jobs: readonly JobName[],
+    limit: number,
+  ): Promise<readonly { id: string; job: JobName; pool: string | null; turn: number; not_before: Instant }[]>
+  markRunsSent(turns: readonly { id: string; turn: number }[]): Promise<void>
+  /** Running without a live lease → queued again (counted as a failure, dead after the job's last one); queued, sent, due and not taken for `staleMs` → unsent. Gives how many. */
+  reconcile(staleMs: number): Promise<{ readonly requeued: number; readonly resent: number }>
+
+  event(id: string): Promise<SalvorEvent | null>
+  /** Outbox rows of this service not sent yet. A full select every time, never a cursor: commits may become visible out of order. */
+  unsentEvents(service: ServiceName | 'cli' | 'any', limit: number): Promise<readonly { id: string; type: EventType }[]>
+  markEventsSent(ids: readonly string[]): Promise<void>
+  /** Inbox rows of a service that are due and not handled, oldest first. */
+  undelivered(
+    service: ServiceName,
+    filter: { readonly correlation_id?: string; readonly olderThanMs?: number; readonly limit: number },
+  ): Promise<readonly string[]>
+  /** A handler failed: try again at `not_before`, or dead. Gives the failures so far. */
+  failDelivery(eventId: string, service: ServiceName, error: Failure, notBefore: Instant | null): Promise<number>
+
+  deadLetters(): Promise<readonly DeadLetter[]>
+  /** Queues a dead run or event again. False when there is none of that id. */
+  replay(id: string): Promise<boolean>
+
+  acquireLease(name: string, holder: Holder, ttlMs: number): Promise<Lease | null>
+  renewLease(lease: Lease, ttlMs: number): Promise<boolean>
+  releaseLease(lease: Lease): Promise<void>
+  /** Live leases whose name begins so. */
+  leases(prefix: string): Promise<readonly Lease[]>
+  openIncidents(): Promise<readonly IncidentRow[]>
+  /** Checks the hash chain; the number of the first bad row, or null. */
+  verifyAudit(): Promise<number | null>
+  close(): Promise<void>
+}

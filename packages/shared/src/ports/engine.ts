@@ -1,0 +1,87 @@
+import type { z } from 'zod'
+import type { Instant } from '../vocabulary/instant.ts'
+import type { Check } from '../vocabulary/verification.ts'
+import type { RunProgress } from '../vocabulary/run.ts'
+import type { ArtifactContent, SnapshotSink } from './artifact.ts'
+import type { Log } from './log.ts'
+
+/** What a source is, seen without changing it. */
+export interface SourceProbe {
+  /** The engine's version as it says it. */
+  readonly version: string
+  /** A name for people: the file, or host/database; never a password. */
+  readonly source_db: string
+  /** Bytes to expect, null if unknown. */
+  readonly size_bytes: number | null
+  /** Things worth telling that do not stop a backup. */
+  readonly notices: readonly string[]
+}
+
+export interface SnapshotFacts {
+  readonly source_db: string
+  /** The instant whose committed state the snapshot holds. */
+  readonly consistent_at: Instant
+  /** Facts of the engine that a restore or a person wants; go into the manifest as `engine_facts`. No secrets. */
+  readonly engine_facts: Readonly<Record<string, string | number | boolean | null>>
+  readonly notices: readonly string[]
+}
+
+export interface RestoreRequest {
+  /** A new place: file (SQLite) or folder (PostgreSQL). Checked by `assertTarget` before a byte moves. */
+  readonly target: string
+  readonly in_place: boolean
+  readonly engine_facts: SnapshotFacts['engine_facts']
+}
+
+export interface RestoreFacts {
+  /** The instant whose state came back. */
+  readonly recovered_to: Instant
+  readonly checks: readonly Check[]
+}
+
+export interface EngineContext {
+  /** Name of the source, for errors. */
+  readonly source: string
+  /** A private folder of this run, mode 0700, removed afterwards by the caller. On the disk of sandbox_dir. */
+  readonly scratch_dir: string
+  readonly log: Log
+  readonly now: () => Instant
+  /** Reported as bytes pass, from the engine's own knowledge of the total. */
+  readonly progress: (progress: RunProgress) => void
+  /** Folders where server programs are looked for first (verifier.postgres_bin). */
+  readonly server_programs: readonly string[]
+}
+
+/** One source of an engine. Errors are SalvorErrors of the SOURCE_, RESTORE_ and CANNOT_ groups. */
+export interface Engine {
+  /** Bad paths, passwords, rights and versions are found here, with a hint; nothing is changed. */
+  probe(signal: AbortSignal): Promise<SourceProbe>
+  /** Pushes one consistent full copy into `sink` while the source is in use. An abort frees every lock at once. */
+  snapshot(sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
+  /** Refuses a target that is not empty, in use, or (in place) not what it takes it for; writes nothing. */
+  assertTarget(target: string, inPlace: boolean): Promise<void>
+  /** A copy of a stopped target, for the pre_restore backup before a restore in place. */
+  offlineSnapshot(target: string, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
+  /** Writes into a new place beside the target, checks it, then puts it in place; a failure leaves what was there. */
+  restore(content: ArtifactContent, request: RestoreRequest, signal: AbortSignal): Promise<RestoreFacts>
+  /** Opens a restored copy with the real engine, isolated, and runs the engine's own checks and the source's. CANNOT_VERIFY_HERE when a program is missing. */
+  prove(
+    restored: string,
+    checks: readonly string[],
+    engineFacts: SnapshotFacts['engine_facts'],
+    signal: AbortSignal,
+  ): Promise<readonly Check[]>
+}
+
+/** What `packages/engine-<kind>/src/index.ts` exports as `adapter`. */
+export interface EngineAdapter<C = unknown> {
+  readonly kind: string
+  /** Keys of a source of this engine, besides those of SourcePolicy. */
+  readonly schema: z.ZodType<C>
+  readonly secrets: readonly string[]
+  /** Ending of the artifact before compression: `db`, `tar`. */
+  readonly artifact: string
+  /** Backup types this engine can take now. */
+  readonly types: readonly ('full' | 'incremental')[]
+  open(config: C, context: EngineContext): Engine
+}

@@ -1,0 +1,63 @@
+import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts'
+import type { RunProgress } from '../vocabulary/run.ts'
+import type { Check } from '../vocabulary/verification.ts'
+
+/** Heavy halves of jobs. Each runs in a child process of its own, so that the service's event loop stays free and a crash is one run's. */
+export interface Tasks {
+  run<K extends keyof TaskTable>(
+    task: K,
+    input: TaskTable[K]['input'],
+    onProgress: (progress: RunProgress) => void,
+    signal: AbortSignal,
+  ): Promise<TaskTable[K]['output']>
+}
+
+export interface TaskTable {
+  /** Takes a snapshot of a source (or of a stopped target) and writes artifact, side objects and manifest into `store`. */
+  snapshot: {
+    input: {
+      readonly backup_id: string
+      readonly source: string
+      readonly store: string
+      readonly type: BackupType
+      readonly retention_class: RetentionClass
+      readonly retention_until: string | null
+      readonly timestamp: string
+      readonly filename_stem: string
+      /** Set for a pre_restore backup: the place that is about to be overwritten. */
+      readonly offline_target: string | null
+    }
+    output: { readonly backup: Backup; readonly notices: readonly string[] }
+  }
+  /** Compares stored bytes with the manifest (checksum), or decodes every frame and side object (decode). */
+  inspect: {
+    input: {
+      readonly store: string
+      readonly manifest_key: string
+      readonly manifest_sha256: string | null
+      readonly level: 'checksum' | 'decode'
+    }
+    output: { readonly checks: readonly Check[] }
+  }
+  /** Restores a copy into a sandbox, opens it with the real engine, runs the checks, removes it. */
+  prove: {
+    input: {
+      readonly source: string
+      readonly store: string
+      readonly manifest_key: string
+      readonly manifest_sha256: string | null
+    }
+    output: { readonly checks: readonly Check[]; readonly restore_ms: number }
+  }
+  restore: {
+    input: {
+      readonly source: string
+      readonly store: string
+      readonly manifest_key: string
+      readonly manifest_sha256: string | null
+      readonly target: string
+      readonly in_place: boolean
+    }
+    output: { readonly recovered_to: string; readonly checks: readonly Check[] }
+  }
+}

@@ -1,0 +1,60 @@
+import { z } from 'zod'
+import { RETENTION_CLASSES } from './backup.ts'
+import { VERIFICATION_LEVELS } from './verification.ts'
+
+/** `7d`, `12h`, `60s`, `3w`, `1y`; a year is a calendar year. */
+export const Duration = z.string().regex(/^\d+(ms|s|m|h|d|w|y)$/, 'a duration such as 30s, 12h, 7d or 1y')
+/** `100GB`, `512MB`; GB = 10^9. */
+export const ByteSize = z.string().regex(/^\d+(\.\d+)?\s?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/, 'a size such as 100GB')
+/** Names appear in keys and file names, so they are plain. */
+export const Name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'lower-case letters, digits, - and _, 63 characters at most')
+
+const SCHEDULED = ['incremental', 'full', 'monthly', 'quarterly', 'yearly'] as const
+export type ScheduledKind = (typeof SCHEDULED)[number]
+
+export const Schedule = z.strictObject(
+  Object.fromEntries(SCHEDULED.map((k) => [k, z.string().optional()])) as Record<
+    ScheduledKind,
+    z.ZodOptional<z.ZodString>
+  >,
+)
+export const Retention = z.strictObject(
+  Object.fromEntries(RETENTION_CLASSES.map((k) => [k, Duration.optional()])) as Record<
+    (typeof RETENTION_CLASSES)[number],
+    z.ZodOptional<typeof Duration>
+  >,
+)
+export const CopyRule = z.union([z.literal('all'), z.array(z.enum([...RETENTION_CLASSES, 'wal', 'changes']))])
+const Level = z.enum(VERIFICATION_LEVELS)
+
+/** Compression of new artifacts. zstd levels 1 to 19; gzip for those who must open it with gzip. */
+export const Compression = z.union([
+  z.enum(['zstd', 'gzip']).transform((algorithm) => ({ algorithm, level: algorithm === 'zstd' ? 1 : 6 })),
+  z.strictObject({ algorithm: z.enum(['zstd', 'gzip']).default('zstd'), level: z.int().min(1).max(19).default(1) }),
+])
+export interface CompressionChoice {
+  readonly algorithm: 'zstd' | 'gzip'
+  readonly level: number
+}
+
+/** The keys of a source that every engine shares. An engine adds its own (`url_file`, `path`, …). */
+export const SourcePolicy = z.object({
+  engine: Name,
+  schedule: Schedule.optional(),
+  retention: Retention.optional(),
+  copies: z.record(Name, CopyRule).optional(),
+  checks: z.array(z.string()).default([]),
+  verify: z
+    .strictObject({
+      full: z.union([Level, z.literal('none')]).default('restore'),
+      incremental: z.union([Level, z.literal('none')]).default('decode'),
+      replicas: z.union([Level, z.literal('none')]).default('checksum'),
+    })
+    .prefault({}),
+  encryption: z.literal('none').optional(),
+  compression: Compression.default({ algorithm: 'zstd', level: 1 }),
+  pool: Name.optional(),
+})
+export type SourcePolicy = z.infer<typeof SourcePolicy>

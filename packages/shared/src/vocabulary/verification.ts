@@ -1,0 +1,24 @@
+import type { Instant } from './instant.ts'
+
+/** checksum: stored bytes are those of the manifest · decode: every frame and side object opens · restore: the real engine accepts it. */
+export const VERIFICATION_LEVELS = ['checksum', 'decode', 'restore'] as const
+export type VerificationLevel = (typeof VERIFICATION_LEVELS)[number]
+
+/** One thing that was looked at. `detail` holds numbers and names, never rows of a source. */
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+  readonly duration_ms: number
+}
+
+export interface Verification {
+  readonly id: string
+  readonly backup_id: string
+  readonly store: string
+  readonly level: VerificationLevel
+  readonly ok: boolean
+  readonly checks: readonly Check[]
+  readonly started_at: Instant
+  readonly duration_ms: number
+}
