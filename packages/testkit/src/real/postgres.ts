@@ -1,0 +1,217 @@
+import { spawnSync } from 'node:child_process'
+import { appendFileSync, chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import {
+  freePort,
+  killPostgres,
+  spawnPostgres,
+  stopPostgres,
+  type PostgresProcess,
+  type StopMode,
+} from './postgres-process.ts'
+import { postgresPrograms, serverUser, type PostgresMajor } from './postgres-programs.ts'
+
+export type { PostgresMajor, StopMode }
+export const POSTGRES_MAJORS = [15, 16, 17, 18] as const satisfies readonly PostgresMajor[]
+
+export interface PostgresOptions {
+  readonly major: PostgresMajor
+  /** Lines of postgresql.conf; they win over the fast test settings. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Lines of pg_hba.conf that come before the ones that trust everybody on this machine. */
+  readonly hba?: readonly string[]
+  /** Further arguments of initdb, for example `--data-checksums`. */
+  readonly initdb?: readonly string[]
+  /** PEM texts; the server then speaks TLS. */
+  readonly ssl?: { readonly cert: string; readonly key: string }
+}
+
+export interface RealPostgres extends AsyncDisposable {
+  /** postgres://postgres@127.0.0.1:<port>/postgres */
+  readonly url: string
+  readonly host: '127.0.0.1'
+  readonly port: number
+  readonly superuser: 'postgres'
+  readonly dataDir: string
+  /** A folder of this server's user beside the data, removed with it: sockets, tablespaces. */
+  readonly folder: string
+  readonly major: PostgresMajor
+  readonly version: string
+  readonly how: 'local'
+  query(sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]>
+  /** What the server logged so far. */
+  log(): string
+  restart(mode?: StopMode): Promise<void>
+  stop(mode?: StopMode): Promise<void>
+  kill9(): Promise<void>
+  /** After stop or kill9. */
+  start(): Promise<void>
+}
+
+const FAST_SETTINGS: Readonly<Record<string, string>> = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  fsync: 'off',
+  shared_buffers: '16MB',
+  max_wal_senders: '8',
+  wal_level: 'replica',
+  log_timezone: 'UTC',
+  timezone: 'UTC',
+}
+
+/** A PostgreSQL of its own on a free loopback port. Disposing stops it and removes its files; so does the end of this process. */
+export async function startPostgres(options: PostgresOptions): Promise<RealPostgres> {
+  const bin = await postgresPrograms(options.major)
+  const folder = mkdtempSync(join(tmpdir(), `salvor-pg${options.major}-`))
+  own(folder, 0o700)
+  const server = new LocalPostgres(options.major, bin, folder)
+  try {
+    initialise(bin, server.dataDir, options)
+    await server.start()
+  } catch (error) {
+    remove(folder)
+    throw error
+  }
+  left.add(folder)
+  return server
+}
+
+/** Folders of servers that nobody disposed when the process ends. */
+const left = new Set<string>()
+process.once('exit', () => left.forEach(remove))
+
+function remove(folder: string): void {
+  left.delete(folder)
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+}
+
+class LocalPostgres implements RealPostgres {
+  readonly host = '127.0.0.1'
+  readonly superuser = 'postgres'
+  readonly how = 'local'
+  readonly major: PostgresMajor
+  readonly folder: string
+  readonly dataDir: string
+  port = 0
+  version = ''
+  readonly #bin: string
+  #process: PostgresProcess | null = null
+
+  constructor(major: PostgresMajor, bin: string, folder: string) {
+    this.major = major
+    this.folder = folder
+    this.dataDir = join(folder, 'data')
+    this.#bin = bin
+  }
+  get url(): string {
+    return `postgres://postgres@127.0.0.1:${this.port}/postgres`
+  }
+  get #logFile(): string {
+    return join(this.folder, 'server.log')
+  }
+
+  async query(sql: string, params: readonly unknown[] = []): Promise<Record<string, unknown>[]> {
+    const client = new Client({ connectionString: this.url, connectionTimeoutMillis: 10_000 })
+    client.on('error', () => undefined)
+    await client.connect()
+    try {
+      const result = await client.query<Record<string, unknown>>(sql, [...params])
+      return result.rows ?? []
+    } finally {
+      await client.end()
+    }
+  }
+
+  log(): string {
+    return readFileSync(this.#logFile, 'utf8')
+  }
+
+  async start(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const port = this.port === 0 ? await freePort() : this.port
+      const server = spawnPostgres(this.#bin, this.dataDir, port, this.#logFile)
+      if (await this.#answers(server, port)) {
+        this.#process = server
+        return
+      }
+      if (attempt === 5 || !this.log().includes('Address already in use')) {
+        throw new Error(`PostgreSQL ${this.major} did not start:\n${this.log().slice(-2000)}`)
+      }
+      if (this.port !== 0) await sleep(200)
+    }
+  }
+
+  async #answers(server: PostgresProcess, port: number): Promise<boolean> {
+    const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+    for (let waited = 0; waited < 30_000; waited += 50) {
+      if (server.child.exitCode !== null || server.child.signalCode !== null) return false
+      const client = new Client({ connectionString: url, connectionTimeoutMillis: 2000 })
+      client.on('error', () => undefined)
+      try {
+        await client.connect()
+        const { rows } = await client.query<{ server_version: string }>('SHOW server_version')
+        this.version = rows[0]!.server_version.split(' ')[0]!
+        this.port = port
+        return true
+      } catch {
+        await sleep(50)
+      } finally {
+        await client.end().catch(() => undefined)
+      }
+    }
+    return false
+  }
+
+  async restart(mode: StopMode = 'fast'): Promise<void> {
+    await this.stop(mode)
+    await this.start()
+  }
+
+  async stop(mode: StopMode = 'fast'): Promise<void> {
+    if (this.#process === null) return
+    await stopPostgres(this.#process, this.dataDir, mode)
+    this.#process = null
+  }
+
+  async kill9(): Promise<void> {
+    if (this.#process === null) return
+    await killPostgres(this.#process, this.dataDir)
+    this.#process = null
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop('immediate')
+    remove(this.folder)
+  }
+}
+
+function initialise(bin: string, dataDir: string, options: PostgresOptions): void {
+  const fixed = ['-D', dataDir, '-U', 'postgres', '-A', 'trust', '-N', '-E', 'UTF8', '--locale=C']
+  const { status, stderr, error } = spawnSync(join(bin, 'initdb'), [...fixed, ...(options.initdb ?? [])], {
+    ...serverUser,
+    cwd: '/',
+    encoding: 'utf8',
+    env: { PATH: '/usr/bin:/bin', TZ: 'UTC', LC_ALL: 'C' },
+  })
+  if (status !== 0) throw new Error(`initdb ${options.major} failed: ${stderr}`, { cause: error })
+  const settings: Record<string, string> = { ...FAST_SETTINGS, ...options.settings }
+  if (options.ssl) {
+    settings['ssl'] = 'on'
+    for (const [name, pem] of [['server.crt', options.ssl.cert] as const, ['server.key', options.ssl.key] as const]) {
+      writeFileSync(join(dataDir, name), pem)
+      own(join(dataDir, name), 0o600)
+    }
+  }
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
+  appendFileSync(join(dataDir, 'postgresql.conf'), `\n${lines.join('')}`)
+  const hba = join(dataDir, 'pg_hba.conf')
+  writeFileSync(hba, [...(options.hba ?? []), readFileSync(hba, 'utf8')].join('\n'))
+}
+
+function own(path: string, mode: number): void {
+  chmodSync(path, mode)
+  if (serverUser.uid !== undefined) chownSync(path, serverUser.uid, serverUser.gid!)
+}
