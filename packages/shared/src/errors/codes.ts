@@ -120,6 +120,12 @@ export const CODES = {
     true,
   ),
   STORE_IO: row('Store {store}: {reason}', 'check the disk behind store {store}', true),
+  STORE_TRUNCATED: row(
+    'Store {store}: {key} ends before byte {wanted} (it has {found})',
+    'the object is cut; another copy may be good: salvor list',
+    false,
+    4,
+  ),
   STORE_KEY_INVALID: row(
     '{key} is not a key that Salvor would write',
     'nothing was opened; the manifest or the catalog that named it is damaged or hostile',
