@@ -11,11 +11,11 @@ export const Name = z
   .string()
   .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'lower-case letters, digits, - and _, 63 characters at most')
 
-const SCHEDULED = ['incremental', 'full', 'monthly', 'quarterly', 'yearly'] as const
-export type ScheduledKind = (typeof SCHEDULED)[number]
+export const ScheduledKinds = ['incremental', 'full', 'monthly', 'quarterly', 'yearly'] as const
+export type ScheduledKind = (typeof ScheduledKinds)[number]
 
 export const Schedule = z.strictObject(
-  Object.fromEntries(SCHEDULED.map((k) => [k, z.string().optional()])) as Record<
+  Object.fromEntries(ScheduledKinds.map((k) => [k, z.string().optional()])) as Record<
     ScheduledKind,
     z.ZodOptional<z.ZodString>
   >,

@@ -22,3 +22,6 @@ export interface Verification {
   readonly started_at: Instant
   readonly duration_ms: number
 }
+
+/** Names of checks that the operator wrote begin so; the others are the engine's or the repository's own. */
+export const SOURCE_CHECK = 'check: '

@@ -1,0 +1,33 @@
+import { nextTick } from '@salvor/policy/schedule'
+import type { CatalogTransaction } from '@salvor/shared/ports/catalog'
+import type { Deps, SourceSettings } from '@salvor/shared/ports/service'
+import { ScheduledKinds } from '@salvor/shared/vocabulary/source'
+
+/**
+ * Brings the catalog's sources and schedules to what the configuration says: new ones are announced, those gone from the
+ * file become retired (kept, no longer backed up). Safe to repeat; whoever starts first does it.
+ */
+export async function registerSources(deps: Deps, cause: 'scheduler' | 'cli'): Promise<void> {
+  const { sources, timezone } = deps.settings()
+  await deps.catalog.transaction({ service: cause }, async (tx) => {
+    for (const source of sources.values()) await registerSource(tx, source, timezone)
+    for (const name of await tx.retireSourcesExcept([...sources.keys()])) {
+      await tx.audit({ actor: cause, action: 'source.retired', object: name, outcome: 'kept, no longer backed up' })
+    }
+  })
+}
+
+async function registerSource(tx: CatalogTransaction, source: SourceSettings, timezone: string): Promise<void> {
+  const { name, engine, pool, config_hash } = source
+  const change = await tx.registerSource({ name, engine, pool, config_hash })
+  if (change !== 'same') {
+    await tx.audit({ actor: 'config', action: 'source.registered', object: name, outcome: change })
+  }
+  if (change === 'new') await tx.publish({ type: 'source.registered', subject: name, data: { source: name } })
+  const schedules = ScheduledKinds.flatMap((kind) => {
+    const cron = source.schedule[kind]
+    const due_at = cron === undefined ? null : nextTick(cron, timezone, tx.now)
+    return cron === undefined || due_at === null ? [] : [{ kind, cron, timezone, due_at }]
+  })
+  await tx.setSchedules(name, schedules)
+}

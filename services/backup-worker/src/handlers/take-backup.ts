@@ -1,0 +1,46 @@
+import { firstStoreFor } from '@salvor/policy/copies'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { JobHandler } from '@salvor/shared/ports/service'
+import { shifted } from '@salvor/shared/vocabulary/instant'
+import { claimSource } from '../claim-source.ts'
+import { recordBackup } from '../record-backup.ts'
+import { takeSnapshot } from '../take-snapshot.ts'
+
+/** A busy source is asked again after this long. */
+const BUSY_WAIT_MS = 2000
+
+/** Takes one backup of a source into the first store of its rule. The replicator makes the other copies. */
+export const takeBackup: JobHandler<'take-backup'> = {
+  async handle(run, deps, signal, progress) {
+    const { type, retention_class } = run.params
+    const source = deps.settings().sources.get(run.params.source)
+    if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: run.params.source })
+    if (!source.types.includes(type)) {
+      throw new SalvorError('NOT_AVAILABLE', { what: `An ${type} backup of ${source.engine}`, fix: `salvor backup ${source.name} --type full` })
+    }
+    const store = firstStoreFor(source, retention_class)
+    if (store === null) {
+      throw new SalvorError('STORE_UNKNOWN', { store: `for ${retention_class} backups of ${source.name} (see copies)` })
+    }
+    await using mine = await deps.lease(`source:${source.name}`)
+    if (mine === null) return { again: shifted(await deps.catalog.now(), BUSY_WAIT_MS) }
+    await claimSource(deps, source.name, store, signal)
+    const cause = { service: 'backup-worker', correlation_id: run.correlation_id, causation_id: run.id } as const
+    const started = { source: source.name, run_id: run.id, type, retention_class }
+    await deps.catalog.transaction(cause, (tx) => tx.publish({ type: 'backup.started', subject: source.name, data: started }))
+    const wish = { type, retention_class, store, offline_target: null }
+    const { backup, notices } = await takeSnapshot(deps, source, wish, progress, signal)
+    return {
+      result: { backup_id: backup.id, notices },
+      commit: (tx) => recordBackup(tx, source, backup, store, run.id),
+    }
+  },
+  failed(run, error, final) {
+    const { source, type } = run.params
+    const data = { source, run_id: run.id, type, failures: run.failures + 1, final, error }
+    return async (tx) => {
+      await tx.publish({ type: 'backup.failed', subject: source, data })
+      await tx.audit({ actor: 'backup-worker', action: `backup.${type}`, object: run.id, outcome: error.code })
+    }
+  },
+}

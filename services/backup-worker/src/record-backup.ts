@@ -1,0 +1,28 @@
+import { storesFor } from '@salvor/policy/copies'
+import type { CatalogTransaction } from '@salvor/shared/ports/catalog'
+import type { SourceSettings } from '@salvor/shared/ports/service'
+import type { Backup } from '@salvor/shared/vocabulary/backup'
+
+/** Writes a finished backup into the catalog: its first copy, the copies still to be made, the event, the audit row. */
+export async function recordBackup(
+  tx: CatalogTransaction,
+  source: SourceSettings,
+  backup: Backup,
+  store: string,
+  run_id: string,
+): Promise<void> {
+  const { id, type, retention_class, filename, size_bytes, source_bytes, duration_ms } = backup
+  await tx.recordBackup(backup)
+  const key = `${backup.source}/${filename}`
+  await tx.recordCopy({ backup_id: id, store, state: 'completed', key, stored_at: tx.now, upload: null })
+  for (const other of storesFor(source, retention_class)) {
+    if (other === store) continue
+    await tx.recordCopy({ backup_id: id, store: other, state: 'pending', key, stored_at: null, upload: null })
+  }
+  await tx.publish({
+    type: 'backup.completed',
+    subject: backup.source,
+    data: { source: backup.source, backup_id: id, run_id, type, retention_class, store, filename, size_bytes, source_bytes, duration_ms },
+  })
+  await tx.audit({ actor: 'backup-worker', action: `backup.${type}`, object: id, outcome: 'completed' })
+}

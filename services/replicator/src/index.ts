@@ -1,0 +1,1 @@
+export { replicator } from './service.ts'

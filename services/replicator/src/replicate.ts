@@ -1,0 +1,88 @@
+import { backupObjects, type BackupObject } from '@salvor/repository/backup-objects'
+import { manifestKeyOf } from '@salvor/repository/layout'
+import { bestCopies } from '@salvor/policy/copies'
+import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Deps } from '@salvor/shared/ports/service'
+import type { Store } from '@salvor/shared/ports/store'
+import type { BackupWithCopies, Copy } from '@salvor/shared/vocabulary/backup'
+import type { RunProgress } from '@salvor/shared/vocabulary/run'
+import { fanOut } from './fan-out.ts'
+
+export interface Arrival {
+  readonly store: string
+  readonly duration_ms: number
+}
+export interface Missed {
+  readonly store: string
+  readonly error: SalvorError
+}
+
+/**
+ * Brings a backup to each store in `missing`, from the best copy that can be read; the manifest goes last, so a half-made
+ * copy is no copy. Each store succeeds or fails alone.
+ */
+export async function replicate(
+  deps: Deps,
+  backup: BackupWithCopies,
+  missing: readonly Copy[],
+  progress: (progress: RunProgress) => void,
+  signal: AbortSignal,
+): Promise<{ arrived: readonly Arrival[]; missed: readonly Missed[] }> {
+  if (missing.length === 0) return { arrived: [], missed: [] }
+  let failure = new SalvorError('NO_GOOD_COPY', { backup: backup.id })
+  for (const origin of bestCopies(backup.copies)) {
+    try {
+      return await replicateFrom(deps, deps.store(origin.store), backup, missing, progress, signal)
+    } catch (error) {
+      if (signal.aborted) throw error
+      failure = asSalvorError(error)
+      deps.log.warn({ backup_id: backup.id, store: origin.store }, 'this copy could not be read, the next one is tried')
+    }
+  }
+  return { arrived: [], missed: missing.map(({ store }) => ({ store, error: failure })) }
+}
+
+async function replicateFrom(
+  deps: Deps,
+  from: Store,
+  backup: BackupWithCopies,
+  missing: readonly Copy[],
+  progress: (progress: RunProgress) => void,
+  signal: AbortSignal,
+): Promise<{ arrived: readonly Arrival[]; missed: readonly Missed[] }> {
+  const began = deps.clock.monotonicMs()
+  const missed = new Map<string, SalvorError>()
+  const objects = await backupObjects(from, manifestKeyOf(backup), backup.manifest_sha256, deps.keyring, signal)
+  const total_bytes = objects.reduce((sum, object) => sum + object.size, 0)
+  let before = 0
+  for (const object of objects) {
+    const open = missing.filter((copy) => !missed.has(copy.store))
+    if (open.length === 0) break
+    const onBytes = (done: number): void => progress({ phase: 'copying', done_bytes: before + done, total_bytes })
+    for (const landing of await copyObject(deps, from, backup, object, open, onBytes, signal)) {
+      if (landing.error !== null) missed.set(landing.store, landing.error)
+    }
+    before += object.size
+  }
+  const duration_ms = Math.round(deps.clock.monotonicMs() - began)
+  const arrived = missing.filter((copy) => !missed.has(copy.store)).map(({ store }) => ({ store, duration_ms }))
+  return { arrived, missed: [...missed].map(([store, error]) => ({ store, error })) }
+}
+
+function copyObject(
+  deps: Deps,
+  from: Store,
+  backup: BackupWithCopies,
+  object: BackupObject,
+  open: readonly Copy[],
+  onBytes: (done: number) => void,
+  signal: AbortSignal,
+) {
+  // Only the artifact is worth resuming; the side objects are small.
+  const isArtifact = object.key === `${backup.source}/${backup.filename}`
+  const destinations = open.map((copy) => ({ store: deps.store(copy.store), resume: isArtifact ? copy.upload : null }))
+  const onToken = async (store: string, token: string): Promise<void> => {
+    if (isArtifact) await deps.catalog.saveUpload(backup.id, store, token)
+  }
+  return fanOut(from, object.key, destinations, { size: object.size, sha256: object.sha256, onBytes, onToken }, signal)
+}

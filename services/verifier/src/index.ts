@@ -1,0 +1,1 @@
+export { verifier } from './service.ts'

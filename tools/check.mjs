@@ -1,0 +1,21 @@
+// npm run check: format, type-aware lint, types, boundaries. Every step runs, so that one run shows all there is to do.
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+
+const projects = globSync(['packages/*/tsconfig.json', 'services/*/tsconfig.json']).map((file) => file.replace('/tsconfig.json', ''))
+const STEPS = [
+  ['format', 'oxfmt', ['--check', '.']],
+  ['lint', 'oxlint', ['--type-aware', '--deny-warnings', '.']],
+  ['types', 'tsc', ['-b', ...projects]],
+  ['types of tests', 'tsc', ['-p', 'tsconfig.test.json']],
+  ['boundaries', 'node', ['tools/boundaries.mjs']],
+]
+let failed = 0
+for (const [name, command, args] of STEPS) {
+  const run = spawnSync(command, args, { encoding: 'utf8' })
+  const ok = run.status === 0
+  if (!ok) failed += 1
+  console.log(`${ok ? 'ok    ' : 'FAILED'} ${name}`)
+  if (!ok) console.log(`${run.stdout}${run.stderr}`.trim())
+}
+process.exitCode = failed === 0 ? 0 : 1
