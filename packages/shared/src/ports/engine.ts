@@ -84,4 +84,6 @@ export interface EngineAdapter<C = unknown> {
   /** Backup types this engine can take now. */
   readonly types: readonly ('full' | 'incremental')[]
   open(config: C, context: EngineContext): Engine
+  /** Opens for `assertTarget`, `offlineSnapshot`, `restore` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
+  openForRestore?(context: EngineContext): Engine
 }

@@ -33,6 +33,8 @@ export interface SourceSettings {
     readonly replicas: VerificationLevel | 'none'
   }
   readonly encrypt: boolean
+  /** `encryption: none` was written: plain artifacts may go to stores that are not local. Absent: they may not. */
+  readonly plain_allowed?: boolean
   readonly compression: CompressionChoice
   /** Ending of its artifacts before compression, and what its engine can take now. */
   readonly artifact: string

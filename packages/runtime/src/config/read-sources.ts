@@ -1,0 +1,189 @@
+import { parseCron } from '@salvor/policy/schedule'
+import type { EngineAdapter } from '@salvor/shared/ports/engine'
+import type { SourceSettings } from '@salvor/shared/ports/service'
+import { RETENTION_CLASSES } from '@salvor/shared/vocabulary/backup'
+import { ScheduledKinds, SourcePolicy, type ScheduledKind } from '@salvor/shared/vocabulary/source'
+import type { Adapters } from '../adapters/installed-adapters.ts'
+import { hashOf } from './config-hash.ts'
+import { LATER_CLASSES } from './later-keys.ts'
+import { suggestion } from './nearest.ts'
+import { parseSection } from './parse-section.ts'
+import type { KeyPath } from './problems.ts'
+import { checkName, loadKind } from './read-adapters.ts'
+import { mappingAt, readBlock, type Block, type Reading } from './read-block.ts'
+import type { YamlTree } from './yaml-tree.ts'
+
+const DEFAULT_SCHEDULE: Readonly<Partial<Record<ScheduledKind, string>>> = {
+  incremental: '0 23 * * *',
+  full: '0 2 * * 0',
+  monthly: '0 3 L * *',
+  quarterly: '0 4 1 */3 *',
+}
+
+const DEFAULT_RETENTION = {
+  incremental: '7d',
+  full: '30d',
+  monthly: '365d',
+  quarterly: '7y',
+  yearly: '7y',
+  pre_restore: '7d',
+} as const
+
+const POLICY_KEYS = Object.keys(SourcePolicy.shape)
+
+export interface SourceBlock extends Block<unknown> {
+  readonly settings: SourceSettings
+  readonly adapter: EngineAdapter
+}
+
+/** What a source is checked against, besides its own lines. */
+export interface Surroundings {
+  readonly timezone: string
+  /** Names in the order of the file, of broken ones too: a mistake there is told once. */
+  readonly storeNames: readonly string[]
+  readonly storeFingerprint: (name: string) => unknown
+  readonly keyring: boolean
+}
+
+/** `sources:`, by name in the order of the file; what is wrong with one is reported and leaves it out. */
+export async function readSources(
+  value: unknown,
+  around: Surroundings,
+  reading: Reading,
+  adapters: Adapters,
+): Promise<Map<string, SourceBlock>> {
+  const { tree } = reading
+  const all = mappingAt(value, ['sources'], tree)
+  if (all && Object.keys(all).length === 0) {
+    tree.problems.add(['sources'], 'no source is named', 'write `sources: { app: { engine: sqlite, path: ./app.db } }`')
+  }
+  const found = new Map<string, SourceBlock>()
+  for (const name of all ? tree.keys(['sources']) : []) {
+    const path = ['sources', name]
+    const raw = checkName(name, path, tree) ? mappingAt(all?.[name], path, tree) : undefined
+    const block = raw && (await readSource(name, raw, path, around, reading, adapters))
+    if (block) found.set(name, block)
+  }
+  return found
+}
+
+async function readSource(
+  name: string,
+  raw: Readonly<Record<string, unknown>>,
+  path: KeyPath,
+  around: Surroundings,
+  reading: Reading,
+  adapters: Adapters,
+): Promise<SourceBlock | undefined> {
+  const { tree } = reading
+  const adapter = (await loadKind('engine', raw['engine'], [...path, 'engine'], tree, adapters)) as EngineAdapter | null
+  const own = Object.fromEntries(Object.entries(raw).filter(([k, v]) => POLICY_KEYS.includes(k) && v !== null))
+  const policy = parseSection(SourcePolicy, own, path, tree, { silent: adapter ? [] : ['engine'] })
+  if (!adapter) return undefined
+  const block = await readBlock<unknown>(adapter, raw, path, POLICY_KEYS, reading)
+  if (!policy) return undefined
+  checkSchedule(policy, adapter, path, around.timezone, tree)
+  checkCopies(policy, path, around.storeNames, tree)
+  if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
+    tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
+  }
+  if (!block) return undefined
+  const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
+  const settings = { ...settingsOf(name, policy, adapter, around), copies }
+  return {
+    ...block,
+    adapter,
+    settings: { ...settings, config_hash: hashOf(workOf(settings, block.fingerprint, around)) },
+  }
+}
+
+function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, around: Surroundings): SourceSettings {
+  const takes = (kind: ScheduledKind): boolean =>
+    adapter.types.includes(kind === 'incremental' ? 'incremental' : 'full')
+  const schedule =
+    policy.schedule ?? Object.fromEntries(Object.entries(DEFAULT_SCHEDULE).filter(([k]) => takes(k as ScheduledKind)))
+  return {
+    name,
+    engine: adapter.kind,
+    pool: policy.pool ?? null,
+    config_hash: '',
+    schedule: given(schedule),
+    retention: { ...DEFAULT_RETENTION, ...given(policy.retention ?? {}) },
+    copies: [],
+    checks: policy.checks,
+    verify: policy.verify,
+    encrypt: around.keyring && policy.encryption !== 'none',
+    plain_allowed: policy.encryption === 'none',
+    compression: policy.compression,
+    artifact: adapter.artifact,
+    types: adapter.types,
+  }
+}
+
+/** In the order of the file: the first store that takes a class is written first. */
+function copiesOf(policy: SourcePolicy, stores: readonly string[], order: readonly string[]): SourceSettings['copies'] {
+  if (!policy.copies) return stores.map((store) => ({ store, classes: 'all' }))
+  return order.map((store) => ({ store, classes: policy.copies?.[store] ?? [] }))
+}
+
+/** What a run of this source depends on. The schedule is not in it: it says when, not what. */
+function workOf(settings: SourceSettings, fingerprint: unknown, around: Surroundings): unknown {
+  const stores = Object.fromEntries(settings.copies.map(({ store }) => [store, around.storeFingerprint(store)]))
+  return { settings: { ...settings, schedule: null, config_hash: null }, source: fingerprint, stores }
+}
+
+function checkSchedule(
+  policy: SourcePolicy,
+  adapter: EngineAdapter,
+  path: KeyPath,
+  timezone: string,
+  tree: YamlTree,
+): void {
+  for (const kind of ScheduledKinds) {
+    const cron = policy.schedule?.[kind]
+    if (cron === undefined) continue
+    const at = [...path, 'schedule', kind]
+    const wrong = parseCron(cron, timezone)
+    if (wrong !== null)
+      tree.problems.add(
+        at,
+        `${JSON.stringify(cron)} is no schedule: ${wrong}`,
+        'write five cron fields, such as "0 2 * * 0"',
+      )
+    if (kind === 'incremental' && !adapter.types.includes('incremental')) {
+      tree.problems.add(at, `incremental backups of ${adapter.kind} are not available yet`, 'remove this key')
+    }
+  }
+}
+
+function checkCopies(policy: SourcePolicy, path: KeyPath, storeNames: readonly string[], tree: YamlTree): void {
+  if (!policy.copies) return
+  const rules = Object.entries(policy.copies)
+  for (const [store, classes] of rules) {
+    const at = [...path, 'copies', store]
+    if (!storeNames.includes(store)) {
+      tree.problems.add(
+        at,
+        `no store is called ${JSON.stringify(store)}`,
+        suggestion(store, storeNames, 'name it under `stores`'),
+      )
+    }
+    for (const [i, name] of classes === 'all' ? [] : classes.entries()) {
+      const later = LATER_CLASSES[name]
+      if (later !== undefined) tree.problems.add([...at, i], `${later} is not available yet`, `remove ${name}`)
+    }
+  }
+  const taken = (name: string): boolean => rules.some(([, c]) => c === 'all' || c.some((word) => word === name))
+  const wanted = RETENTION_CLASSES.filter(
+    (c) => c === 'full' || (c !== 'pre_restore' && policy.schedule?.[c] !== undefined),
+  )
+  const homeless = wanted.filter((c) => !taken(c))
+  if (homeless.length > 0) {
+    const reason = `no store takes ${homeless.join(', ')} backups`
+    tree.problems.add([...path, 'copies'], reason, `add ${homeless.join(', ')} to a store, or write \`all\``)
+  }
+}
+
+function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never
+}
