@@ -7,6 +7,7 @@ const real = (kind: string) => TESTS.map((path) => `${path}.${kind}.test.ts`)
 export default defineConfig({
   ssr: { resolve: { conditions: ['source'] } },
   test: {
+    reporters: ['default', './tools/verdict-reporter.mjs'],
     projects: [
       {
         extends: true,

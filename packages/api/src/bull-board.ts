@@ -1,0 +1,55 @@
+import { createBullBoard } from '@bull-board/api'
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
+import { FastifyAdapter } from '@bull-board/fastify'
+import type { Queue } from 'bullmq'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { OneTimeToken } from './one-time-token.ts'
+
+export interface BullBoardOptions {
+  readonly queues: readonly Queue[]
+  /** Where it is mounted, `/queues`. */
+  readonly path: string
+  /** Opens the page once: `<path>?token=…`. */
+  readonly token: string
+  readonly random: () => string
+}
+
+const COOKIE = 'salvor_queues'
+/** The page asks for outside fonts; it reads well without, and nothing on it may leave this machine. */
+const POLICY =
+  "default-src 'self'; font-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+
+/**
+ * A read-only view of the queues for the operator who can read the start-up message. Bull Board has no login of its own:
+ * it lies behind a one-time token and a session cookie, and every way to change a queue answers 405.
+ */
+export async function bullBoard(server: FastifyInstance, options: BullBoardOptions): Promise<void> {
+  const gate = new OneTimeToken(options.token, options.random)
+  const adapter = new FastifyAdapter()
+  adapter.setBasePath(options.path)
+  const queues = options.queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true, allowRetries: false }))
+  createBullBoard({ queues, serverAdapter: adapter, options: { uiConfig: { boardTitle: 'Salvor queues' } } })
+  await server.register(async (scope) => {
+    scope.addHook('onRequest', async (request, reply) => guard(gate, options.path, request, reply))
+    await scope.register(adapter.registerPlugin(), { prefix: options.path })
+  })
+}
+
+async function guard(gate: OneTimeToken, path: string, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  void reply.header('content-security-policy', POLICY)
+  void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
+  // Retry and promote routes exist on read-only queues too, so every method that changes something is refused here.
+  if (request.method !== 'GET' && request.method !== 'HEAD') return reply.code(405).send({ error: 'read-only' })
+  if (gate.admits(cookie(request.headers.cookie))) return undefined
+  const { token } = request.query as { token?: unknown }
+  const session = typeof token === 'string' ? gate.exchange(token) : null
+  if (session === null) return reply.code(401).type('text/plain').send('Open the address that the scheduler printed when it started.\n')
+  return reply
+    .header('set-cookie', `${COOKIE}=${session}; Path=${path}; HttpOnly; SameSite=Strict`)
+    .redirect(path, 302)
+}
+
+function cookie(header: string | undefined): string | undefined {
+  const pair = header?.split(';').find((part) => part.trim().startsWith(`${COOKIE}=`))
+  return pair?.trim().slice(COOKIE.length + 1)
+}

@@ -1,0 +1,24 @@
+import { loadConfig } from '@salvor/runtime/config/load-config'
+import { configJsonSchema } from '@salvor/runtime/config/json-schema'
+import pc from 'picocolors'
+import type { GlobalOptions } from '../context.ts'
+import { done, type Answer } from '../output.ts'
+
+/** `salvor config validate`: everything a service would refuse at start is refused here, with line, reason and fix. */
+export async function configValidate(options: GlobalOptions): Promise<Answer> {
+  const { settings, file } = await loadConfig(options.config, process.env)
+  const sources = [...settings.sources.values()].map(({ name, engine, schedule, copies, encrypt }) => ({
+    name, engine, schedule, encrypt, copies: copies.map((copy) => ({ store: copy.store, classes: copy.classes })),
+  }))
+  const lines = [
+    `${pc.green('✓')} ${file}`,
+    ...sources.map((s) => `  ${s.name} (${s.engine}) → ${s.copies.map((c) => c.store).join(', ')}${s.encrypt ? ', encrypted' : ''}; ${Object.entries(s.schedule).map(([kind, cron]) => `${kind} ${cron}`).join(', ')}`),
+  ]
+  return done({ ok: true, file, timezone: settings.timezone, sources, stores: [...settings.stores.values()] }, lines)
+}
+
+/** `salvor config schema`: for editors (`# yaml-language-server: $schema=…`). */
+export async function configSchema(_options: GlobalOptions): Promise<Answer> {
+  const schema = await configJsonSchema()
+  return done(schema, [JSON.stringify(schema, null, 2)])
+}

@@ -1,0 +1,28 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import pc from 'picocolors'
+import { backupDocument } from '../backup-document.ts'
+import { openForCommand, type GlobalOptions } from '../context.ts'
+import { bytes, done, stateWord, table, type Answer } from '../output.ts'
+
+/** `salvor list [SOURCE]`: newest first. Sources that left the configuration are listed too while they have backups. */
+export async function list(source: string | undefined, options: GlobalOptions & { readonly limit: number }): Promise<Answer> {
+  await using runtime = await openForCommand(options)
+  const { catalog } = runtime.deps
+  const backups = await catalog.backups({ ...(source === undefined ? {} : { source }), limit: options.limit })
+  if (source !== undefined && backups.length === 0 && !runtime.deps.settings().sources.has(source)) {
+    throw new SalvorError('SOURCE_UNKNOWN', { source })
+  }
+  const rows = backups.map((backup) => [
+    backup.id.slice(0, 13),
+    backup.source,
+    backup.retention_class,
+    stateWord(backup.state),
+    backup.timestamp.slice(0, 19).replace('T', ' '),
+    bytes(backup.size_bytes),
+    backup.copies.map((copy) => `${copy.store}:${stateWord(copy.state)}`).join(' '),
+    backup.filename,
+  ])
+  const head = ['ID', 'SOURCE', 'CLASS', 'STATE', 'TAKEN (UTC)', 'STORED', 'COPIES', 'FILE'].map((word) => pc.dim(word))
+  const lines = rows.length === 0 ? ['No backups yet: salvor backup SOURCE'] : table([head, ...rows])
+  return done({ backups: backups.map(backupDocument) }, lines)
+}

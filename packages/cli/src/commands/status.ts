@@ -1,0 +1,61 @@
+import type { Runtime } from '@salvor/runtime/open-runtime'
+import { EXIT } from '@salvor/shared/errors/exit-codes'
+import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
+import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
+import pc from 'picocolors'
+import { openForCommand, type GlobalOptions } from '../context.ts'
+import { done, span, stateWord, table, type Answer } from '../output.ts'
+
+/** Enough to find the newest proven one even where proofs lag. */
+const LOOKED_AT = 200
+
+/** `salvor status`: one row per source: what came last, what was proven last, what comes next, what is wrong. */
+export async function status(options: GlobalOptions): Promise<Answer> {
+  await using runtime = await openForCommand(options)
+  const { catalog } = runtime.deps
+  const [now, schedules, incidents, leases] = await Promise.all([
+    catalog.now(), catalog.schedules(), catalog.openIncidents(), catalog.leases('service:'),
+  ])
+  const sources = await Promise.all(
+    [...runtime.deps.settings().sources.keys()].map(async (source) => {
+      const next = schedules.filter((s) => s.source === source).map((s) => s.due_at)
+      const open = incidents.filter((i) => i.source === source).map((i) => ({ key: i.key, opened_at: i.opened_at, title: i.title }))
+      return { ...(await facts(runtime, source, now)), next_run: next.toSorted()[0] ?? null, incidents: open }
+    }),
+  )
+  const services = [...new Set(leases.map((lease) => lease.holder.service))].toSorted()
+  const head = ['SOURCE', 'STATE', 'RECOVERY POINT AGE', 'LAST PROVEN', 'RESTORE TOOK', 'NEXT RUN (UTC)', 'INCIDENTS'].map((w) => pc.dim(w))
+  const rows = sources.map((s) => [
+    s.source,
+    stateWord(s.state),
+    s.rpo_seconds === null ? 'never' : span(s.rpo_seconds * 1000),
+    s.last_proven === null ? pc.yellow('never') : `${span(elapsedMs(s.last_proven, now))} ago`,
+    s.rto_seconds === null ? '-' : span(s.rto_seconds * 1000),
+    s.next_run?.slice(0, 19).replace('T', ' ') ?? '-',
+    s.incidents.length === 0 ? '-' : pc.red(s.incidents.map((i) => i.title).join('; ')),
+  ])
+  const running = services.length > 0 ? `running: ${services.join(', ')}` : pc.yellow('no service is running: salvor up')
+  return done({ sources, services }, [...table([head, ...rows]), running], EXIT.done)
+}
+
+/** `state`: how good the newest backup is; `rpo_seconds`: age of the newest good recovery point; `rto_seconds`: the last measured restore. */
+async function facts(runtime: Runtime, source: string, now: Instant) {
+  const { catalog } = runtime.deps
+  const backups = (await catalog.backups({ source, limit: LOOKED_AT })).filter((b) => b.type !== 'pre_restore')
+  const good = backups.find((backup) => backup.state !== 'corrupt')
+  const proven = backups.find((backup) => backup.state === 'proven')
+  return {
+    source,
+    state: backups[0]?.state ?? 'none',
+    last_completed: good?.timestamp ?? null,
+    last_proven: proven?.timestamp ?? null,
+    rpo_seconds: good ? Math.round(elapsedMs(good.consistent_at, now) / 1000) : null,
+    rto_seconds: proven ? await restoreSeconds(runtime, proven) : null,
+  }
+}
+
+async function restoreSeconds(runtime: Runtime, backup: BackupWithCopies): Promise<number | null> {
+  const proofs = (await runtime.deps.catalog.verifications(backup.id)).filter((v) => v.level === 'restore' && v.ok)
+  const last = proofs.toSorted((a, b) => (a.started_at < b.started_at ? 1 : -1))[0]
+  return last ? Math.round(last.duration_ms / 100) / 10 : null
+}

@@ -1,0 +1,79 @@
+import type { Runtime } from '@salvor/runtime/open-runtime'
+import { bestCopies } from '@salvor/policy/copies'
+import { EXIT } from '@salvor/shared/errors/exit-codes'
+import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
+import type { Failure } from '@salvor/shared/vocabulary/run'
+import type { Check, VerificationLevel } from '@salvor/shared/vocabulary/verification'
+import pc from 'picocolors'
+import { openForCommand, type GlobalOptions } from '../context.ts'
+import { done, span, stateWord, type Answer } from '../output.ts'
+import { perform } from '../perform.ts'
+
+export interface VerifyOptions extends GlobalOptions {
+  readonly level: VerificationLevel
+  readonly from?: string
+}
+
+interface Result {
+  readonly document: { backup: string; source: string; store: string; level: VerificationLevel; ok: boolean; checks: readonly Check[]; error?: Failure }
+  readonly lines: readonly string[]
+  readonly exit: number
+}
+
+/** `salvor verify BACKUP|latest [SOURCE]`: one result, or a list of them for the newest backup of several sources. */
+export async function verify(which: string, source: string | undefined, options: VerifyOptions, signal: AbortSignal): Promise<Answer> {
+  await using runtime = await openForCommand(options)
+  const backups = await chosen(runtime, which, source)
+  const results: Result[] = []
+  for (const backup of backups) results.push(await verifyOne(runtime, backup, options, signal))
+  const lines = results.flatMap((result) => result.lines)
+  const exit = worstExit(results.map((result) => result.exit))
+  const [only] = results
+  const single = only !== undefined && (which !== 'latest' || source !== undefined)
+  return done(single ? only.document : { ok: results.every((r) => r.document.ok), results: results.map((r) => r.document) }, lines, exit)
+}
+
+/** A failed verification outweighs a failed run, and that one a machine that cannot prove. */
+function worstExit(exits: readonly number[]): number {
+  const order: readonly number[] = [EXIT.verificationFailed, EXIT.failed, EXIT.incomplete]
+  return order.find((exit) => exits.includes(exit)) ?? exits.find((exit) => exit !== EXIT.done) ?? EXIT.done
+}
+
+async function chosen(runtime: Runtime, which: string, source: string | undefined): Promise<readonly BackupWithCopies[]> {
+  const { catalog, settings } = runtime.deps
+  if (which !== 'latest') return [await catalog.backup(which)]
+  if (source !== undefined && !settings().sources.has(source)) throw new SalvorError('SOURCE_UNKNOWN', { source })
+  const names = source === undefined ? [...settings().sources.keys()] : [source]
+  const newest = await Promise.all(names.map((name) => catalog.backups({ source: name, limit: 1 })))
+  const found = newest.flat()
+  if (found.length === 0) throw new SalvorError('BACKUP_UNKNOWN', { backup: source === undefined ? 'latest' : `latest of ${source}` })
+  return found
+}
+
+async function verifyOne(runtime: Runtime, backup: BackupWithCopies, options: VerifyOptions, signal: AbortSignal): Promise<Result> {
+  const store = options.from ?? (bestCopies(backup.copies)[0] ?? backup.copies.find((copy) => copy.state === 'corrupt'))?.store
+  if (store === undefined) throw new SalvorError('NO_GOOD_COPY', { backup: backup.id })
+  const params = { backup_id: backup.id, store, level: options.level }
+  const label = `verify ${backup.source}`
+  const { run } = await perform(runtime, { job: 'verify-copy', source: backup.source, params }, { label, quiet: options.json, signal })
+  if (run.state !== 'succeeded') throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
+  const seen = run.result as { checks: readonly Check[]; unproven: string | null; level: VerificationLevel; duration_ms: number }
+  const passed = seen.checks.every((check) => check.ok)
+  const checks = seen.unproven === null ? seen.checks : [...seen.checks, unprovenCheck(seen.unproven)]
+  const ok = passed && seen.unproven === null
+  const exit = passed ? (seen.unproven === null ? EXIT.done : EXIT.incomplete) : EXIT.verificationFailed
+  const failed = checks.filter((check) => !check.ok)
+  const facts = { count: String(failed.length), names: failed.map((check) => check.name).join(', '), backup: backup.id }
+  const error = exit === EXIT.verificationFailed ? { error: new SalvorError('CHECKS_FAILED', facts).toFailure() } : {}
+  const after = await runtime.deps.catalog.backup(backup.id)
+  const lines = [
+    `${ok ? pc.green('✓') : exit === EXIT.incomplete ? pc.yellow('?') : pc.red('✗')} ${backup.source}  ${backup.filename} in ${store}: ${stateWord(after.state)} (${options.level}, ${span(seen.duration_ms)})`,
+    ...checks.map((check) => `  ${check.ok ? pc.green('ok  ') : pc.red('bad ')} ${check.name}  ${pc.dim(check.detail)}`),
+  ]
+  return { document: { backup: backup.id, source: backup.source, store, level: options.level, ok, checks, ...error }, lines, exit }
+}
+
+function unprovenCheck(why: string): Check {
+  return { name: 'restore', ok: false, detail: `not tried here: ${why}`, duration_ms: 0 }
+}

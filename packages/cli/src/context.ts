@@ -1,0 +1,19 @@
+import { openCatalog } from '@salvor/catalog/open-catalog'
+import { openRuntime, type Runtime } from '@salvor/runtime/open-runtime'
+import type { Command } from 'commander'
+
+/** Options that every command takes. */
+export interface GlobalOptions {
+  readonly config: string
+  readonly json: boolean
+}
+
+export function globalOptions(command: Command): GlobalOptions {
+  const { config, json } = command.optsWithGlobals<{ config?: string; json?: boolean }>()
+  return { config: config ?? process.env['SALVOR_CONFIG'] ?? 'salvor.yaml', json: json === true }
+}
+
+/** Configuration, catalog and adapters for one command, without workers or a queue. */
+export function openForCommand(options: GlobalOptions): Promise<Runtime> {
+  return openRuntime({ config_file: options.config, env: process.env, openCatalog })
+}
