@@ -1,0 +1,62 @@
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { CipherGCM, DecipherGCM } from 'node:crypto'
+
+export const IV_BYTES = 12
+export const TAG_BYTES = 16
+
+/** A fresh key for one artifact of one attempt. Zero it (`fill(0)`) when the attempt ends. */
+export function newDataKey(): Buffer {
+  return randomBytes(32)
+}
+
+/** Binds a data key to a backup, since GCM alone lets one ciphertext open under two keys. Hex. */
+export function keyCommitment(dataKey: Uint8Array, backupId: string): string {
+  const info = `salvor key commitment 1 ${backupId}`
+  return Buffer.from(hkdfSync('sha256', dataKey, Buffer.alloc(0), info, 32)).toString('hex')
+}
+
+export function commitsTo(dataKey: Uint8Array, backupId: string, commitment: string): boolean {
+  const expected = Buffer.from(commitment, 'hex')
+  const found = Buffer.from(keyCommitment(dataKey, backupId), 'hex')
+  return expected.length === found.length && timingSafeEqual(expected, found)
+}
+
+/** Encrypts the frames of one segment, with an IV that no other segment has. */
+export class SegmentCipher {
+  readonly iv = randomBytes(IV_BYTES)
+  readonly #cipher: CipherGCM
+
+  constructor(dataKey: Uint8Array) {
+    this.#cipher = createCipheriv('aes-256-gcm', dataKey, this.iv)
+  }
+  update(plain: Uint8Array): Buffer {
+    return this.#cipher.update(plain)
+  }
+  /** Once, after the last frame. */
+  tag(): Buffer {
+    this.#cipher.final()
+    return this.#cipher.getAuthTag()
+  }
+}
+
+/** Checks the tag of a segment whose stored bytes pass by; what it decrypts is dropped, frames are opened elsewhere. */
+export class SegmentAuthenticator {
+  readonly #decipher: DecipherGCM
+
+  constructor(dataKey: Uint8Array, iv: Uint8Array) {
+    this.#decipher = createDecipheriv('aes-256-gcm', dataKey, iv)
+  }
+  update(stored: Uint8Array): void {
+    this.#decipher.update(stored)
+  }
+  /** Once, after the last frame. */
+  accepts(tag: Uint8Array): boolean {
+    this.#decipher.setAuthTag(tag)
+    try {
+      this.#decipher.final()
+      return true
+    } catch {
+      return false
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import type { CompressionChoice } from '@salvor/shared/vocabulary/source'
+
+/** What main thread and frame workers say to each other. Frame bytes travel in the shared slots, never in messages. */
+export interface WorkerSetup {
+  readonly memory: SharedArrayBuffer
+  readonly slotBytes: number
+  readonly compression: CompressionChoice
+}
+
+/** A part of an open file that follows the bytes already in the slot. */
+export interface FilePart {
+  readonly fd: number
+  readonly offset: number
+  readonly length: number
+  /** Ranges of the part, relative to it and ascending, that are zeros and not read. */
+  readonly zeros: readonly (readonly [offset: number, length: number])[]
+}
+
+/** Compresses `filled` bytes of the slot, followed by `file` if there is one. */
+export interface CompressJob {
+  readonly kind: 'compress'
+  readonly slot: number
+  readonly filled: number
+  readonly file: FilePart | null
+}
+
+/** Compares the stored bytes of the slot with `sha256`, then decrypts and decompresses them into the slot, or to `offset` of `fd`. */
+export interface DecodeJob {
+  readonly kind: 'decode'
+  readonly slot: number
+  readonly stored: number
+  readonly plain: number
+  readonly sha256: Uint8Array
+  /** Where the frame lies in its segment; null for a plain artifact. The key lies in the shared memory. */
+  readonly cipher: { readonly iv: Uint8Array; readonly position: number } | null
+  readonly into: { readonly fd: number; readonly offset: number } | null
+}
+
+export type FrameJob = CompressJob | DecodeJob
+
+/** digest: not the bytes of the index · decode: they do not open · short: the file ended early · read, write: the system said `detail`. */
+export type JobFailure = 'digest' | 'decode' | 'short' | 'read' | 'write' | 'compress'
+
+export interface FrameReply {
+  readonly slot: number
+  /** Bytes of the result in the slot. */
+  readonly length: number
+  readonly failure: { readonly kind: JobFailure; readonly detail: string } | null
+}
+
+/** The first message of every worker: whether its codec round trip was good. */
+export interface WorkerReady {
+  readonly codecWorks: boolean
+}
+
+const KEY_BYTES = 32
+/** Shared memory: the data key, then for every slot an input and an output area of `slotBytes` each. */
+export class FrameMemory {
+  readonly shared: SharedArrayBuffer
+  readonly slotBytes: number
+
+  constructor(shared: SharedArrayBuffer, slotBytes: number) {
+    this.shared = shared
+    this.slotBytes = slotBytes
+  }
+  static allocate(slots: number, slotBytes: number): FrameMemory {
+    return new FrameMemory(new SharedArrayBuffer(KEY_BYTES + 2 * slots * slotBytes), slotBytes)
+  }
+  get key(): Uint8Array {
+    return new Uint8Array(this.shared, 0, KEY_BYTES)
+  }
+  input(slot: number): Uint8Array {
+    return new Uint8Array(this.shared, KEY_BYTES + 2 * slot * this.slotBytes, this.slotBytes)
+  }
+  output(slot: number): Uint8Array {
+    return new Uint8Array(this.shared, KEY_BYTES + (2 * slot + 1) * this.slotBytes, this.slotBytes)
+  }
+}

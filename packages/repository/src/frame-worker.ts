@@ -1,0 +1,101 @@
+import { createDecipheriv, hash } from 'node:crypto'
+import fs from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import type {
+  CompressJob,
+  DecodeJob,
+  FilePart,
+  FrameJob,
+  FrameReply,
+  JobFailure,
+  WorkerReady,
+  WorkerSetup,
+} from './frame-jobs.ts'
+import { FrameMemory } from './frame-jobs.ts'
+import { codecWorks, compressFrame, decompressFrame } from './frames.ts'
+
+/** The body of one compression thread: synchronous, one job after another, all state in the shared slots. */
+const setup = workerData as WorkerSetup
+const memory = new FrameMemory(setup.memory, setup.slotBytes)
+
+class Failed extends Error {
+  readonly kind: JobFailure
+
+  constructor(kind: JobFailure, detail: string) {
+    super(detail)
+    this.kind = kind
+  }
+}
+
+/** Runs `work`; what the system or a codec throws becomes a failure of that kind, named by its code only. */
+function guarded<T>(kind: JobFailure, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw new Failed(kind, (error as NodeJS.ErrnoException).code ?? 'unknown')
+  }
+}
+
+function readPart(part: FilePart, into: Uint8Array): void {
+  let at = 0
+  for (const [offset, length] of [...part.zeros, [part.length, 0] as const]) {
+    readExactly(part.fd, into.subarray(at, offset), part.offset + at)
+    into.fill(0, offset, offset + length)
+    at = offset + length
+  }
+}
+
+function readExactly(fd: number, into: Uint8Array, offset: number): void {
+  for (let done = 0; done < into.length;) {
+    const count = guarded('read', () => fs.readSync(fd, into, done, into.length - done, offset + done))
+    if (count === 0) throw new Failed('short', `the file ends at byte ${offset + done}`)
+    done += count
+  }
+}
+
+function compress(job: CompressJob): number {
+  const input = memory.input(job.slot)
+  const length = job.filled + (job.file?.length ?? 0)
+  if (job.file) readPart(job.file, input.subarray(job.filled, length))
+  const frame = guarded('compress', () => compressFrame(input.subarray(0, length), setup.compression))
+  memory.output(job.slot).set(frame)
+  return frame.length
+}
+
+function decode(job: DecodeJob): number {
+  const stored = memory.input(job.slot).subarray(0, job.stored)
+  if (!hash('sha256', stored, 'buffer').equals(job.sha256)) throw new Failed('digest', '')
+  const plain = guarded('decode', () =>
+    decompressFrame(job.cipher ? decrypt(stored, job.cipher) : stored, job.plain, setup.compression.algorithm),
+  )
+  if (!job.into) memory.output(job.slot).set(plain)
+  else writeExactly(job.into.fd, plain, job.into.offset)
+  return plain.length
+}
+
+/** AES-256-CTR from the frame's place in its GCM segment: counter block 2 is the segment's first. */
+function decrypt(stored: Uint8Array, cipher: { iv: Uint8Array; position: number }): Buffer {
+  const counter = Buffer.alloc(16)
+  counter.set(cipher.iv)
+  counter.writeUInt32BE(2 + Math.floor(cipher.position / 16), 12)
+  const decipher = createDecipheriv('aes-256-ctr', memory.key, counter)
+  decipher.update(new Uint8Array(cipher.position % 16))
+  return decipher.update(stored)
+}
+
+function writeExactly(fd: number, plain: Uint8Array, offset: number): void {
+  for (let done = 0; done < plain.length;)
+    done += guarded('write', () => fs.writeSync(fd, plain, done, plain.length - done, offset + done))
+}
+
+function reply(job: FrameJob): FrameReply {
+  try {
+    return { slot: job.slot, length: job.kind === 'compress' ? compress(job) : decode(job), failure: null }
+  } catch (error) {
+    const kind = error instanceof Failed ? error.kind : 'decode'
+    return { slot: job.slot, length: 0, failure: { kind, detail: (error as Error).message } }
+  }
+}
+
+parentPort!.on('message', (job: FrameJob) => parentPort!.postMessage(reply(job)))
+parentPort!.postMessage({ codecWorks: codecWorks() } satisfies WorkerReady)

@@ -1,0 +1,52 @@
+import type { ArtifactIndex } from './frame-table.ts'
+import { plainLength } from './frame-table.ts'
+import { compressFrame } from './frames.ts'
+
+/** The members of a manifest that its index repeats or is checked against. */
+export interface IndexedArtifact {
+  readonly id: string
+  readonly source_bytes: number
+  readonly size_bytes: number
+  readonly frame_bytes: number
+  readonly frames: number
+  readonly segments: number
+  readonly segment_bytes: number
+  readonly encrypted: boolean
+}
+
+const BATCH_LINES = 2048
+/** Longer lines are refused: the longest that a writer makes is the header's. */
+export const MAX_INDEX_LINE = 256
+
+export function indexHeader(artifact: IndexedArtifact): string {
+  const { id, frame_bytes, segments, frames } = artifact
+  return JSON.stringify({ format: 'salvor-index', version: 1, id, frame_bytes, segments, frames })
+}
+
+/** The index file of docs/format.md section 4 in pieces of bounded size, each a zstd frame. */
+export function* encodeIndex(artifact: IndexedArtifact, index: ArtifactIndex): Generator<Buffer> {
+  let batch: string[] = []
+  for (const line of indexLines(artifact, index)) {
+    batch.push(line)
+    if (batch.length < BATCH_LINES) continue
+    yield compressLines(batch)
+    batch = []
+  }
+  if (batch.length > 0) yield compressLines(batch)
+}
+
+export function* indexLines(artifact: IndexedArtifact, { frames, segments }: ArtifactIndex): Generator<string> {
+  yield indexHeader(artifact)
+  for (const { offset, stored, iv, tag } of segments)
+    yield JSON.stringify([offset, stored, hexOrNull(iv), hexOrNull(tag)])
+  for (let n = 0; n < frames.count; n++)
+    yield `[${frames.stored(n)},${plainLength(n, artifact)},"${hexOrNull(frames.sha256(n))}"]`
+}
+
+function compressLines(lines: readonly string[]): Buffer {
+  return compressFrame(Buffer.from(`${lines.join('\n')}\n`), { algorithm: 'zstd', level: 1 })
+}
+
+function hexOrNull(bytes: Uint8Array | null): string | null {
+  return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+}

@@ -1,0 +1,75 @@
+import type { ObjectKey } from '@salvor/shared/ports/store'
+import type { BackupType } from '@salvor/shared/vocabulary/backup'
+import { epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
+import type { CompressionChoice } from '@salvor/shared/vocabulary/source'
+
+/** The readable index in the root of a local store. */
+export const STORE_INDEX_KEY: ObjectKey = 'manifest.json'
+/** How far after its timestamp the second in a backup's name may lie, because earlier seconds were taken. */
+export const STEM_SLACK_SECONDS = 3600
+
+const PREFIX: Record<BackupType, string> = {
+  full: 'backup_full',
+  incremental: 'backup_incremental',
+  pre_restore: 'pre_restore_backup',
+}
+export type ArtifactKind = 'db' | 'tar'
+
+/** `backup_full_20251127_203930`: begins the name of every object of one backup. */
+export function stemOf(type: BackupType, timestamp: Instant): string {
+  epochMicros(timestamp)
+  const [day, time] = timestamp.slice(0, 19).split('T') as [string, string]
+  return `${PREFIX[type]}_${day.replaceAll('-', '')}_${time.replaceAll(':', '')}`
+}
+
+/** Whether `stem` is a name that a backup of this type and timestamp may have. */
+export function stemFits(stem: string, type: BackupType, timestamp: Instant): boolean {
+  const parts = /^([a-z_]+)_(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)$/.exec(stem)
+  if (parts?.[1] !== PREFIX[type]) return false
+  const [, , year, month, day, hour, minute, second] = parts
+  const time = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  const late = time / 1000 - Number(epochMicros(timestamp) / 1_000_000n)
+  return (
+    late >= 0 && late <= STEM_SLACK_SECONDS && stemOf(type, new Date(time).toISOString().replace('Z', '000Z')) === stem
+  )
+}
+
+/** `<stem>.tar.zst.enc`. */
+export function artifactName(
+  stem: string,
+  kind: ArtifactKind,
+  algorithm: CompressionChoice['algorithm'],
+  encrypted: boolean,
+): string {
+  return `${stem}.${kind}.${algorithm === 'zstd' ? 'zst' : 'gz'}${encrypted ? '.enc' : ''}`
+}
+
+/** Keys of the objects of one backup. */
+export interface BackupKeys {
+  readonly manifest: ObjectKey
+  readonly index: ObjectKey
+  readonly recovery: ObjectKey
+  /** Begins the key of every wrapped-key file; `<n>.json` follows. */
+  readonly keysPrefix: ObjectKey
+}
+
+export function backupKeys(source: string, stem: string): BackupKeys {
+  const at = `${source}/${stem}`
+  return {
+    manifest: `${at}.manifest.json`,
+    index: `${at}.index.zst`,
+    recovery: `${at}.RECOVERY.md`,
+    keysPrefix: `${at}.keys.`,
+  }
+}
+
+/** The write-once object that says which catalog owns a source. */
+export function claimKey(source: string, epoch: number): ObjectKey {
+  return `${source}/claims/${epoch}.json`
+}
+
+/** Source and stem of a manifest's key; null for the key of anything else. */
+export function parseManifestKey(key: ObjectKey): { readonly source: string; readonly stem: string } | null {
+  const parts = /^(.+)\/([a-z_]+_\d{8}_\d{6})\.manifest\.json$/.exec(key)
+  return parts ? { source: parts[1]!, stem: parts[2]! } : null
+}
