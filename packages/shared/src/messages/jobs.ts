@@ -25,7 +25,13 @@ export const JOBS = {
   'verify-copy': z.strictObject({ backup_id: z.string(), store: z.string(), level: z.enum(VERIFICATION_LEVELS) }),
   /** Copies to every store that a rule names and that lacks the backup. */
   'replicate-copy': z.strictObject({ backup_id: z.string() }),
-  'send-notification': z.strictObject({ event_id: z.string(), channel: z.string() }),
+  'send-notification': z.strictObject({
+    event_id: z.string(),
+    channel: z.string(),
+    /** As decided when the event was handled: the route's word, and the incident that it opened or resolved. */
+    severity: z.enum(['info', 'warning', 'error', 'critical']).optional(),
+    incident: z.strictObject({ key: z.string(), change: z.enum(['open', 'resolve']) }).optional(),
+  }),
 } as const
 
 export type JobName = keyof typeof JOBS

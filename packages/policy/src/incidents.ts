@@ -1,0 +1,122 @@
+import type { EventType, SalvorEvent } from '@salvor/shared/messages/events'
+import type { BackupType, BackupWithCopies, CopyState } from '@salvor/shared/vocabulary/backup'
+
+/** One condition of a source that a person must know of until it is over. */
+export interface IncidentChange {
+  /** `<source>/<condition>`: never an id, so that ten failures are one incident. */
+  readonly key: string
+  readonly change: 'open' | 'resolve'
+  /** The event type that opens it: who was told of that is told of its end. */
+  readonly opened_by: EventType
+}
+
+/** A backup that failed once is retried in seconds; nobody is woken for that. */
+const FAILURES_THAT_WAKE = 2
+
+/** The incident that an event opens, going by the event alone. */
+export function incidentOpenedBy(event: SalvorEvent): IncidentChange | null {
+  switch (event.type) {
+    case 'backup.failed': {
+      const { source, type, failures, final } = event.data
+      return final || failures >= FAILURES_THAT_WAKE ? opens(event, `${source}/backup/${type}`) : null
+    }
+    case 'copy.corrupt':
+      return opens(event, `${event.data.source}/corrupt/${event.data.store}`)
+    case 'copy.failed': {
+      const { source, what, store, final, error } = event.data
+      // A missing program says nothing about the copy: it is told, but it is no incident.
+      if (!final || error.code === 'CANNOT_VERIFY_HERE') return null
+      // Good bytes with data that fail the source's checks: the source is the trouble, not this store.
+      return opens(event, error.code === 'CHECKS_FAILED' ? `${source}/checks` : `${source}/${what}/${store}`)
+    }
+    case 'restore.failed':
+      return opens(event, `${event.data.source}/restore`)
+    default:
+      return null
+  }
+}
+
+/** The incidents that an event may end, going by the event alone. */
+export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] {
+  switch (event.type) {
+    case 'backup.completed': {
+      const { source, type } = event.data
+      return endedTypes(type).map((ended) => ends(`${source}/backup/${ended}`, 'backup.failed'))
+    }
+    case 'copy.verified': {
+      const { source, store, level } = event.data
+      const looked = [
+        ends(`${source}/corrupt/${store}`, 'copy.corrupt'),
+        ends(`${source}/verify/${store}`, 'copy.failed'),
+      ]
+      // Only a restore runs the source's checks.
+      return level === 'restore' ? [...looked, ends(`${source}/checks`, 'copy.failed')] : looked
+    }
+    case 'copy.replicated':
+      return [ends(`${event.data.source}/replicate/${event.data.store}`, 'copy.failed')]
+    case 'restore.completed':
+      return [ends(`${event.data.source}/restore`, 'restore.failed')]
+    default:
+      return []
+  }
+}
+
+/**
+ * Events come late and in any order: true when the rows say that what the event tells is over already, so that no
+ * incident opens that nothing would ever resolve. `backups`: the named backup, or the newest of the source.
+ */
+export function isOver(event: SalvorEvent, backups: readonly BackupWithCopies[]): boolean {
+  switch (event.type) {
+    case 'backup.failed':
+      return backups.some(
+        (backup) => backup.timestamp > event.time && endedTypes(backup.type).includes(event.data.type),
+      )
+    case 'copy.corrupt':
+      return stateOf(backups, event.data.backup_id, event.data.store) !== 'corrupt'
+    case 'copy.failed': {
+      const { backup_id, store, what } = event.data
+      if (!backups.some((backup) => backup.id === backup_id)) return true
+      return what === 'replicate' && (stateOf(backups, backup_id, store) ?? 'pending') !== 'pending'
+    }
+    default:
+      return false
+  }
+}
+
+/**
+ * True while other rows keep the incident open: one good copy does not make another one good, and what is newer or older
+ * may still lack what this one has. `backups`: all of the source.
+ */
+export function isHeldOpen(event: SalvorEvent, { key }: IncidentChange, backups: readonly BackupWithCopies[]): boolean {
+  if (event.type !== 'copy.verified' && event.type !== 'copy.replicated') return false
+  const { source, backup_id, store } = event.data
+  const at = backups.find((backup) => backup.id === backup_id)?.timestamp ?? ''
+  switch (key.slice(source.length + 1)) {
+    case `corrupt/${store}`:
+      return backups.some((backup) => stateOf([backup], backup.id, store) === 'corrupt')
+    case `replicate/${store}`:
+      return backups.some((backup) => backup.timestamp < at && stateOf([backup], backup.id, store) === 'pending')
+    case 'checks':
+      return backups.some((backup) => backup.timestamp > at && backup.type === 'full')
+    default:
+      return false
+  }
+}
+
+/** A full starts anew and so ends the failing of both; an incremental says nothing about fulls, a safety copy nothing at all. */
+function endedTypes(completed: BackupType): readonly BackupType[] {
+  if (completed === 'full') return ['full', 'incremental']
+  return completed === 'incremental' ? ['incremental'] : []
+}
+
+function stateOf(backups: readonly BackupWithCopies[], id: string, store: string): CopyState | undefined {
+  return backups.find((backup) => backup.id === id)?.copies.find((copy) => copy.store === store)?.state
+}
+
+function opens(event: SalvorEvent, key: string): IncidentChange {
+  return { key, change: 'open', opened_by: event.type }
+}
+
+function ends(key: string, opened_by: EventType): IncidentChange {
+  return { key, change: 'resolve', opened_by }
+}
