@@ -9,6 +9,7 @@ const STEPS = [
   ['types', 'tsc', ['-b', ...projects]],
   ['types of tests', 'tsc', ['-p', 'tsconfig.test.json']],
   ['boundaries', 'node', ['tools/boundaries.mjs']],
+  ['docs made from tables', 'node', ['--conditions=source', 'tools/docs.mjs', '--check']],
 ]
 let failed = 0
 for (const [name, command, args] of STEPS) {

@@ -198,6 +198,11 @@ export const CODES = {
   ),
   CATALOG_NEWER: row('The catalog was written by a newer Salvor (migration {found})', 'run the newer version', false),
   CATALOG_FULL: row('No room left for the catalog: {reason}', 'free space on the disk behind data_dir', true),
+  CATALOG_DAMAGED: row(
+    'The catalog is damaged: {reason}',
+    'move catalog.db out of data_dir and run salvor catalog rebuild --from STORE',
+    false,
+  ),
   SOURCE_CLAIMED: row(
     'Source {source} in store {store} belongs to another catalog ({owner})',
     'this worker stopped; use one catalog, or give this one another prefix',
