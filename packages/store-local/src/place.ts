@@ -1,0 +1,134 @@
+import { constants } from 'node:fs'
+import { lstat, mkdir, open, realpath, type FileHandle } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { ErrorCode } from '@salvor/shared/errors/codes'
+import { assertObjectKey } from '@salvor/shared/vocabulary/object-key'
+
+const CODE_OF: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'STORE_FULL',
+  EDQUOT: 'STORE_FULL',
+  EFBIG: 'STORE_FULL',
+  EACCES: 'STORE_DENIED',
+  EPERM: 'STORE_DENIED',
+  EROFS: 'STORE_DENIED',
+  ELOOP: 'STORE_DENIED',
+}
+
+export function errnoOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException | null)?.code ?? ''
+}
+
+/** No such object: also a folder of that name, or a file where the key has a folder. */
+export function isMissing(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'EISDIR'].includes(errnoOf(error))
+}
+
+/** The folder of a store, and the only way from a key to a path: no link below the root is ever followed. */
+export class Place {
+  readonly store: string
+  readonly path: string
+  #root: string | null = null
+  /** Folders whose names are known to be durable, all the way up to the root's own. */
+  readonly #durable = new Set<string>()
+
+  constructor(store: string, path: string) {
+    this.store = store
+    this.path = resolve(path)
+  }
+
+  /** The root's real path. ENOENT while nothing was ever written. */
+  async root(): Promise<string> {
+    return (this.#root ??= await realpath(this.path))
+  }
+
+  /** Where the object lies. The folders on the way exist and are no links; the last part is not looked at. */
+  async locate(key: string): Promise<string> {
+    assertObjectKey(key)
+    const path = join(await this.root(), key)
+    const folder = dirname(path)
+    if ((await realpath(folder)) !== folder) throw this.#linked(key)
+    return path
+  }
+
+  /** The same, and makes what is missing: folders of mode 0700. */
+  async prepare(key: string): Promise<string> {
+    assertObjectKey(key)
+    await mkdir(this.path, { recursive: true, mode: 0o700 })
+    const root = await this.root()
+    let folder = root
+    for (const part of key.split('/').slice(0, -1)) {
+      folder = join(folder, part)
+      await mkdir(folder, { mode: 0o700 }).then(
+        () => this.#durable.delete(dirname(join(root, key))),
+        async (error: unknown) => {
+          if (errnoOf(error) !== 'EEXIST' || !(await lstat(folder)).isDirectory()) throw error
+        },
+      )
+    }
+    return this.locate(key)
+  }
+
+  /** Makes the names in the folder of `path` durable, and once the folder itself, up to the root's own name. */
+  async syncFolder(path: string): Promise<void> {
+    const folder = dirname(path)
+    await syncPath(folder)
+    if (this.#durable.has(folder)) return
+    const root = await this.root()
+    for (let above = folder; above.startsWith(root) && above !== '/';) {
+      above = dirname(above)
+      await syncPath(above)
+    }
+    this.#durable.add(folder)
+  }
+
+  /** Opens an object for reading: a plain file, reached without a link. A pipe put in its place does not block. */
+  async openObject(key: string): Promise<FileHandle> {
+    const path = await this.locate(key)
+    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    try {
+      const found = await handle.stat()
+      if (found.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
+      if (!found.isFile())
+        throw new SalvorError('STORE_DENIED', {
+          store: this.store,
+          what: `open ${key}`,
+          reason: 'it is not a plain file',
+        })
+      return handle
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  /** What the file system said, as an error of the store. */
+  failure(what: string, error: unknown): SalvorError {
+    if (error instanceof SalvorError) return error
+    const errno = errnoOf(error)
+    const reason = errno === 'ELOOP' ? 'a symbolic link lies in its place' : errno || (error as Error).name
+    const code = CODE_OF[errno] ?? 'STORE_IO'
+    return new SalvorError(
+      code,
+      { store: this.store, what, reason: code === 'STORE_IO' ? `${what}: ${reason}` : reason },
+      error,
+    )
+  }
+
+  missing(key: string): SalvorError {
+    return new SalvorError('STORE_NOT_FOUND', { store: this.store, key })
+  }
+
+  #linked(key: string): SalvorError {
+    return new SalvorError('STORE_DENIED', {
+      store: this.store,
+      what: `open ${key}`,
+      reason: 'a symbolic link lies on its way',
+    })
+  }
+}
+
+export async function syncPath(path: string): Promise<void> {
+  await using handle = await open(path, constants.O_RDONLY)
+  await handle.sync()
+}

@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
+
+const CHUNK = 1024 * 1024
+
+/**
+ * Makes what was written durable and reads it back through a second opening, stretch by stretch behind the writer: so
+ * the bytes still lie in the page cache, little is left to flush at the end, and a failed fsync is known early.
+ */
+export class ReadBack {
+  readonly #writing: FileHandle
+  readonly #path: string
+  readonly #hash = createHash('sha256')
+  readonly #buffer = Buffer.allocUnsafe(CHUNK)
+  #reading: FileHandle | null = null
+  #work: Promise<void> = Promise.resolve()
+  #done = 0
+  /** Bytes for which it was asked. */
+  asked = 0
+
+  constructor(writing: FileHandle, path: string) {
+    this.#writing = writing
+    this.#path = path
+  }
+
+  /** Resolves when the stretch before this one is durable and read back; fails with what happened to it. */
+  async upTo(size: number): Promise<void> {
+    await this.#work
+    this.asked = size
+    this.#work = this.#stretch(size, false)
+    this.#work.catch(() => undefined)
+  }
+
+  /** The digest of all bytes as they were read back, after a full fsync. */
+  async finish(size: number): Promise<string> {
+    await this.#work
+    await this.#stretch(size, true)
+    await this.close()
+    return this.#hash.digest('hex')
+  }
+
+  async close(): Promise<void> {
+    await this.#work.catch(() => undefined)
+    await this.#reading?.close()
+    this.#reading = null
+  }
+
+  async #stretch(size: number, last: boolean): Promise<void> {
+    await (last ? this.#writing.sync() : this.#writing.datasync())
+    this.#reading ??= await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    while (this.#done < size) {
+      const length = Math.min(CHUNK, size - this.#done)
+      const { bytesRead } = await this.#reading.read(this.#buffer, 0, length, this.#done)
+      if (bytesRead === 0) return
+      this.#hash.update(this.#buffer.subarray(0, bytesRead))
+      this.#done += bytesRead
+    }
+  }
+}
