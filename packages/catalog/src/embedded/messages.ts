@@ -1,0 +1,23 @@
+/** The two connections of the thread: reads never see, and never wait for, what an open transaction has written. */
+export type Side = 'read' | 'write'
+
+export type Request =
+  | { readonly op: 'open'; readonly path: string }
+  | { readonly op: 'query'; readonly side: Side; readonly sql: string; readonly parameters: readonly unknown[] }
+  | { readonly op: 'rollback'; readonly side: Side }
+  | { readonly op: 'close' }
+
+export interface Answer {
+  readonly rows: readonly unknown[]
+  /** Rows written; 0 for a query that gives rows. */
+  readonly changes: number
+}
+
+export interface Posted {
+  readonly id: number
+  readonly request: Request
+}
+
+export type Reply =
+  | { readonly id: number; readonly answer: Answer }
+  | { readonly id: number; readonly error: { readonly code: string; readonly message: string } }
