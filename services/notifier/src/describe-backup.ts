@@ -1,0 +1,41 @@
+import type { Describe } from './describe.ts'
+import { because, field, goodBefore } from './facts.ts'
+import { duration, moment, size } from './human.ts'
+
+export const describeBackupCompleted: Describe<'backup.completed'> = ({ data }, { backup }, recovered) => {
+  const { source, type, retention_class, store, filename, size_bytes, source_bytes, duration_ms } = data
+  const kind = retention_class === type ? type : `${type}, kept as ${retention_class}`
+  const stored = source_bytes > 0 ? `${size(size_bytes)} (${size(source_bytes)} before compression)` : size(size_bytes)
+  return {
+    title: recovered ? `Backups work again: ${source}` : `Backup completed: ${source}`,
+    text: recovered ? `${source} failed before; this backup is complete and was read back.` : '',
+    hint: null,
+    fields: [
+      field('Source', source),
+      field('Type', kind),
+      field('Size', stored),
+      field('Duration', duration(duration_ms)),
+      field('Store', store),
+      field('File', filename),
+      field('State of', backup && moment(backup.consistent_at)),
+      field('Kept until', backup?.retention_until && moment(backup.retention_until)),
+    ].flat(),
+  }
+}
+
+export const describeBackupFailed: Describe<'backup.failed'> = ({ data, time }, { lastGood }) => {
+  const { source, type, failures, final, error } = data
+  const next = final ? 'Salvor has given up on this run' : 'Salvor tries again by itself'
+  const command = type === 'incremental' ? `salvor backup ${source} --type incremental` : `salvor backup ${source}`
+  return {
+    title: final ? `Backup failed: ${source}` : `Backup failed, to be tried again: ${source}`,
+    ...because(error, next, final ? command : null),
+    fields: [
+      field('Source', source),
+      field('Type', type),
+      field('Failures', String(failures)),
+      goodBefore(lastGood, time),
+      field('Error', error.code),
+    ].flat(),
+  }
+}

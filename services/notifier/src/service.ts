@@ -1,0 +1,21 @@
+import type { ServiceDefinition } from '@salvor/shared/ports/service'
+import { onBackupCompleted, onBackupFailed } from './handlers/on-backup-event.ts'
+import { onCopyCorrupt, onCopyFailed, onCopyReplicated, onCopyVerified } from './handlers/on-copy-event.ts'
+import { onRestoreCompleted, onRestoreFailed } from './handlers/on-restore-event.ts'
+import { sendNotification } from './handlers/send-notification.ts'
+
+/** Tells people what happened; reads the catalog, touches no source and no store. */
+export const notifier: ServiceDefinition = {
+  name: 'notifier',
+  jobs: { 'send-notification': sendNotification },
+  subscriptions: {
+    'backup.completed': onBackupCompleted,
+    'backup.failed': onBackupFailed,
+    'copy.replicated': onCopyReplicated,
+    'copy.verified': onCopyVerified,
+    'copy.corrupt': onCopyCorrupt,
+    'copy.failed': onCopyFailed,
+    'restore.completed': onRestoreCompleted,
+    'restore.failed': onRestoreFailed,
+  },
+}
