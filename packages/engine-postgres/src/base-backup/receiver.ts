@@ -1,0 +1,84 @@
+import type { Room } from '../protocol/framer.ts'
+import type { Exchange, Row } from '../protocol/link.ts'
+import { dataRow, TYPE } from '../protocol/messages.ts'
+import { LinkLost } from '../protocol/server-error.ts'
+
+export interface BaseBackupParts {
+  /** LSN and timeline at which replay must begin. */
+  started(lsn: string, timeline: number): void
+  /** One row per tablespace: oid (null: the data folder itself), place, size in kB. Before the first byte of data. */
+  tablespaces(rows: readonly Row[]): void
+  archive(part: Buffer): Room
+  manifest(part: Buffer): Room
+  stopped(lsn: string, timeline: number): void
+}
+
+const KIND = { archive: 0x6e, manifest: 0x6d, data: 0x64, progress: 0x70 } as const
+
+/** Takes the answer to BASE_BACKUP apart: one COPY with tagged messages from 15 on, a COPY for each archive before. */
+export class BaseBackupReceiver implements Exchange {
+  readonly #parts: BaseBackupParts
+  readonly #tagged: boolean
+  #sets: Row[][] = []
+  #copies = 0
+  #archives = 0
+  #kind = 0
+  #current: 'none' | 'archive' | 'manifest' = 'none'
+
+  constructor(parts: BaseBackupParts, major: number) {
+    this.#parts = parts
+    this.#tagged = major >= 15
+  }
+
+  message(type: number, body: Buffer): void {
+    if (type === TYPE.rowDescription) this.#sets.push([])
+    else if (type === TYPE.dataRow && this.#sets.length > 0) this.#sets.at(-1)!.push(dataRow(body))
+    else if (type === TYPE.commandComplete) this.#completed()
+    else if (type === TYPE.copyOut) this.#beginCopy()
+    else if (type !== TYPE.copyDone) throw new LinkLost('an unexpected message in the base backup')
+  }
+
+  #beginCopy(): void {
+    this.#copies++
+    if (this.#tagged) return
+    // The tablespaces were refused unless there is only one, so the first COPY is the archive.
+    this.#current = this.#copies === 1 ? 'archive' : 'manifest'
+  }
+
+  #completed(): void {
+    const rows = this.#sets.at(-1)
+    const sets = this.#sets.length
+    if (sets === 1 && rows) this.#parts.started(...position(rows))
+    else if (sets === 2 && rows && this.#copies === 0) this.#parts.tablespaces(rows)
+    else if (sets === 3 && rows) this.#parts.stopped(...position(rows))
+    // The command's own completion follows without a row set: an empty one keeps it apart.
+    if (sets === 3) this.#sets.push([])
+  }
+
+  copyData(part: Buffer, first: boolean): Room {
+    if (!this.#tagged) return this.#data(part)
+    if (first) this.#begin(part[0])
+    const body = first ? part.subarray(1) : part
+    return this.#kind === KIND.data && body.length > 0 ? this.#data(body) : undefined
+  }
+
+  #begin(kind: number | undefined): void {
+    if (kind === KIND.archive && ++this.#archives === 1) this.#current = 'archive'
+    else if (kind === KIND.manifest) this.#current = 'manifest'
+    else if (kind !== KIND.data && kind !== KIND.progress) throw new LinkLost('an unknown part of the base backup')
+    this.#kind = kind
+  }
+
+  #data(part: Buffer): Room {
+    if (this.#current === 'none') throw new LinkLost('data before their archive')
+    return this.#current === 'archive' ? this.#parts.archive(part) : this.#parts.manifest(part)
+  }
+}
+
+function position(rows: readonly Row[]): [string, number] {
+  const [lsn, timeline] = rows[0] ?? []
+  if (!lsn || !/^[0-9A-F]+\/[0-9A-F]+$/i.test(lsn) || !/^\d+$/.test(timeline ?? '')) {
+    throw new LinkLost('a base backup without a position')
+  }
+  return [lsn, Number(timeline)]
+}

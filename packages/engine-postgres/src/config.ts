@@ -1,0 +1,31 @@
+import { z } from 'zod'
+import { parseAddress } from './address.ts'
+
+/** What a source of kind `postgres` says besides the keys that all sources share. */
+export const PostgresConfig = z.strictObject({
+  /** postgres://user:password@host:port/database?sslmode=verify-full&sslrootcert=/path/ca.pem */
+  url: z.string().superRefine((url, issues) => {
+    const parsed = parseAddress(url)
+    if ('problem' in parsed) issues.addIssue({ code: 'custom', message: parsed.problem })
+  }),
+  /** WAL that a running backup may make a server without max_slot_wal_keep_size keep, before the backup gives up. */
+  max_wal_hold: z
+    .string()
+    .regex(/^\d+(\.\d+)?\s?(MB|GB|TB|MiB|GiB|TiB)$/, 'a size such as 16GB')
+    .default('16GB'),
+})
+export type PostgresConfig = z.infer<typeof PostgresConfig>
+
+const UNITS: Readonly<Record<string, number>> = {
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+}
+
+export function walHoldBytes(config: PostgresConfig): bigint {
+  const [, amount, unit] = /^([\d.]+)\s?(\w+)$/.exec(config.max_wal_hold)!
+  return BigInt(Math.round(Number(amount) * UNITS[unit!]!))
+}

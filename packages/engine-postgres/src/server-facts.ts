@@ -1,0 +1,67 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { whereIs, type Address } from './address.ts'
+import type { Link } from './protocol/link.ts'
+import { ServerError } from './protocol/server-error.ts'
+
+/** How long a server may be silent on small commands. */
+export const COMMAND_IDLE_MS = 60_000
+
+export interface ServerFacts {
+  readonly systemId: string
+  readonly timeline: number
+  readonly version: string
+  readonly versionNum: number
+  readonly major: number
+  readonly walSegmentSize: string
+  readonly dataChecksums: boolean
+  readonly clusterName: string
+  /** Null where the setting is unlimited. */
+  readonly maxSlotWalKeepSize: string | null
+  readonly replicationSlots: number
+  readonly standby: boolean
+}
+
+const OLDEST = 13
+const NEWEST = 18
+
+/** What a replication link tells about its server. Refuses versions that Salvor does not know. */
+export async function serverFacts(link: Link, source: string, signal: AbortSignal): Promise<ServerFacts> {
+  const versionNum = Number(await show(link, 'server_version_num', signal))
+  const version = link.parameters.get('server_version') ?? String(versionNum)
+  const major = Math.floor(versionNum / 10_000)
+  if (major < OLDEST || major > NEWEST) {
+    const what = `PostgreSQL ${version} is not supported (${OLDEST} to ${NEWEST} are)`
+    const fix = major > NEWEST ? 'use a newer Salvor' : 'upgrade the server'
+    throw new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix })
+  }
+  const [identity] = await link.rows('IDENTIFY_SYSTEM', COMMAND_IDLE_MS, signal)
+  const [systemId, timeline] = identity?.rows[0] ?? []
+  const keep = await show(link, 'max_slot_wal_keep_size', signal)
+  return {
+    systemId: systemId ?? '',
+    timeline: Number(timeline),
+    version,
+    versionNum,
+    major,
+    walSegmentSize: await show(link, 'wal_segment_size', signal),
+    dataChecksums: (await show(link, 'data_checksums', signal)) === 'on',
+    clusterName: await show(link, 'cluster_name', signal),
+    maxSlotWalKeepSize: keep === '-1' ? null : keep,
+    replicationSlots: Number(await show(link, 'max_replication_slots', signal)),
+    standby: link.parameters.get('in_hot_standby') === 'on',
+  }
+}
+
+async function show(link: Link, setting: string, signal: AbortSignal): Promise<string> {
+  const [set] = await link.rows(`SHOW ${setting}`, COMMAND_IDLE_MS, signal)
+  const value = set?.rows[0]?.[0]
+  if (typeof value !== 'string') throw new ServerError('ERROR', '42704', `the server did not tell ${setting}`)
+  return value
+}
+
+/** `host:port/cluster_name`; the name only where the cluster has one. */
+export function sourceDb(address: Address, facts: ServerFacts): string {
+  return facts.clusterName === '' ? whereIs(address) : `${whereIs(address)}/${facts.clusterName}`
+}
+
+export const NO_PAGE_CHECKS = 'pages verified: no (data checksums are off on the server: pg_checksums --enable)'

@@ -1,0 +1,154 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { SnapshotSink } from '@salvor/shared/ports/artifact'
+import type { SnapshotFacts } from '@salvor/shared/ports/engine'
+import { epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
+import { ArchiveTail } from './base-backup/archive-tail.ts'
+import { baseBackupCommand } from './base-backup/command.ts'
+import { ManifestSpool } from './base-backup/manifest-spool.ts'
+import { BaseBackupReceiver, type BaseBackupParts } from './base-backup/receiver.ts'
+import { holdWal } from './base-backup/wal-hold.ts'
+import { openLink, type Environment } from './environment.ts'
+import { copyFailure } from './failures.ts'
+import type { Room } from './protocol/framer.ts'
+import type { Link, Row } from './protocol/link.ts'
+import { LinkLost, type ServerError } from './protocol/server-error.ts'
+import { NO_PAGE_CHECKS, serverFacts, sourceDb, type ServerFacts } from './server-facts.ts'
+import { BLOCK, headerLike, padded } from './tar/header.ts'
+
+const PROGRESS_EVERY = 4 * 1024 * 1024
+const MANIFEST = 'backup_manifest'
+
+/** One consistent full copy: the server's own base backup with its WAL, as one tar whose last member is the manifest. */
+export async function snapshot(env: Environment, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts> {
+  await using link = await openLink(env, 'replication', signal)
+  try {
+    const facts = await serverFacts(link, env.context.source, signal)
+    await using hold = await holdWal(link, facts, env, signal)
+    await using spool = await ManifestSpool.create(env.context.scratch_dir)
+    const both = AbortSignal.any([signal, hold.signal])
+    const copy = new BaseBackupCopy(env, sink, spool)
+    const receiver = new BaseBackupReceiver(copy, facts.major)
+    const command = baseBackupCommand({ label: 'salvor', major: facts.major })
+    await link.run(command, receiver, () => copy.idleLimit, both)
+    // Only now is it known that no page failed its checksum: that error comes after the last byte.
+    await copy.finish(both)
+    return snapshotFacts(env, facts, copy, link, hold.notice)
+  } catch (error) {
+    throw copyFailure(error, env.context.source, env.address)
+  }
+}
+
+/** Where the parts of the server's answer go, and what is learnt on the way. */
+class BaseBackupCopy implements BaseBackupParts {
+  readonly #env: Environment
+  readonly #sink: SnapshotSink
+  readonly #spool: ManifestSpool
+  readonly #tail: ArchiveTail
+  #total: number | null = null
+  #reported = 0
+  start: { lsn: string; timeline: number } | null = null
+  stop: { lsn: string; timeline: number } | null = null
+  consistentAt: Instant | null = null
+
+  constructor(env: Environment, sink: SnapshotSink, spool: ManifestSpool) {
+    this.#env = env
+    this.#sink = sink
+    this.#spool = spool
+    this.#tail = new ArchiveTail(
+      (part) => this.#sink.write(part),
+      ({ name }) => this.#member(name),
+    )
+  }
+  get idleLimit(): number {
+    const { checkpoint_ms, copy_ms } = this.#env.deadlines
+    return this.start === null ? checkpoint_ms : copy_ms
+  }
+
+  started(lsn: string, timeline: number): void {
+    this.start = { lsn, timeline }
+  }
+
+  tablespaces(rows: readonly Row[]): void {
+    const others = rows.filter(([oid]) => oid !== null)
+    if (others.length > 0) throw tablespacesUnsupported(this.#env.context.source, others.length)
+    const kilobytes = Number(rows[0]?.[2] ?? Number.NaN)
+    this.#total = Number.isFinite(kilobytes) ? kilobytes * 1024 : null
+  }
+
+  /** The server sends this file last and ends the backup then: what was committed before is in the copy. */
+  #member(name: string): void {
+    if (name === 'global/pg_control') this.consistentAt = this.#env.context.now()
+  }
+
+  archive(part: Buffer): Room {
+    const room = this.#tail.write(part)
+    if (this.#tail.bytes - this.#reported >= PROGRESS_EVERY) this.#report()
+    return room
+  }
+
+  manifest(part: Buffer): Room {
+    return this.#spool.write(part)
+  }
+
+  stopped(lsn: string, timeline: number): void {
+    this.stop = { lsn, timeline }
+  }
+
+  /** Checks that everything came, and writes the last member. */
+  async finish(signal: AbortSignal): Promise<void> {
+    const { template } = this.#tail
+    if (!this.#tail.complete || template === null || this.start === null || this.stop === null || !this.consistentAt) {
+      throw new LinkLost('the server ended the base backup before it was whole')
+    }
+    await this.#spool.verify(signal)
+    const seconds = Number(epochMicros(this.consistentAt) / 1_000_000n)
+    await this.#sink.write(headerLike(template, MANIFEST, this.#spool.size, seconds))
+    for await (const chunk of this.#spool.chunks(signal)) await this.#sink.write(chunk)
+    await this.#sink.write(Buffer.alloc(padded(this.#spool.size) - this.#spool.size + 2 * BLOCK))
+    this.#report()
+  }
+
+  #report(): void {
+    this.#reported = this.#tail.bytes
+    const total = this.#total === null ? null : Math.max(this.#total, this.#reported)
+    this.#env.context.progress({ phase: 'copy', done_bytes: this.#reported, total_bytes: total })
+  }
+}
+
+export function tablespacesUnsupported(source: string, count: number): SalvorError {
+  const what = `${count} tablespace(s) besides the default cannot be backed up yet`
+  return new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix: 'ALTER TABLE … SET TABLESPACE pg_default, then DROP TABLESPACE' })
+}
+
+function snapshotFacts(
+  env: Environment,
+  facts: ServerFacts,
+  copy: BaseBackupCopy,
+  link: Link,
+  walNotice: string | null,
+): SnapshotFacts {
+  const warnings = link.notices.filter(({ severity }) => severity === 'WARNING')
+  const unread = warnings.some(namesRelationFile)
+  const notices = [...(walNotice === null ? [] : [walNotice]), ...warnings.map(({ message }) => message)]
+  if (!facts.dataChecksums) notices.unshift(NO_PAGE_CHECKS)
+  return {
+    source_db: sourceDb(env.address, facts),
+    consistent_at: copy.consistentAt!,
+    engine_facts: {
+      system_id: facts.systemId,
+      timeline: copy.stop!.timeline,
+      start_lsn: copy.start!.lsn,
+      stop_lsn: copy.stop!.lsn,
+      server_version: facts.version,
+      server_version_num: facts.versionNum,
+      wal_segment_size: facts.walSegmentSize,
+      data_checksums: facts.dataChecksums,
+      pages_verified: facts.dataChecksums && !unread,
+      consistent_at: copy.consistentAt!,
+    },
+    notices,
+  }
+}
+
+/** A warning about a file that the server could not verify; its text is translated, the path in it is not. */
+const namesRelationFile = ({ message }: ServerError): boolean => /(?:base|global|pg_tblspc)\/[\w/]*\d/.test(message)
