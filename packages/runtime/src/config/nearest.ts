@@ -12,7 +12,7 @@ export function nearest(word: string, known: Iterable<string>): string | null {
 
 /** "did you mean X?", or what there is to choose from. */
 export function suggestion(word: string, known: Iterable<string>, none: string): string {
-  const words = [...known]
+  const words = [...new Set(known)]
   const near = nearest(word, words)
   if (near !== null) return `did you mean ${near}?`
   return words.length === 0 ? none : `one of: ${words.toSorted().join(', ')}`

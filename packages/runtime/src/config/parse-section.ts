@@ -97,6 +97,10 @@ function report(issue: Issue, place: Place): void {
     )
     return
   }
+  if (issue.code === 'invalid_type' && issue.expected === 'never') {
+    problems.add(path, issue.message, 'remove this key')
+    return
+  }
   const found = valueAt(place.value, below)
   if (found === undefined || found === null) {
     problems.add(path, 'is required', requiredFix(below, place.secrets))

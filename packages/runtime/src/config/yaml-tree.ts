@@ -32,10 +32,11 @@ export function readYaml(text: string, file: string, env: Environment): YamlTree
   const spots = new Map<string, Spot>()
   const problems = new ConfigProblems(file, (path) => lineOf(spots, path))
   for (const error of document.errors) {
-    problems.addAtLine(lines.linePos(error.pos[0]).line, 'YAML', firstLine(error.message), 'correct the syntax there')
+    const { line } = lines.linePos(error.pos[0])
+    problems.addAtLine(Math.max(1, line), 'YAML', firstLine(error.message), syntaxFix(text.split('\n')[line - 1] ?? ''))
   }
   const walk = new Walk(document, lines, spots, problems, env)
-  const value = walk.visit(document.contents, [], 0)
+  const value = walk.visit(document.contents, [], 1)
   const at = (path: KeyPath): Spot | undefined => spots.get(JSON.stringify(path))
   return {
     value,
@@ -128,7 +129,7 @@ class Walk {
 
   #line(node: unknown): number | null {
     const range = (node as ParsedNode | null)?.range
-    return range ? this.#lines.linePos(range[0]).line : null
+    return range ? Math.max(1, this.#lines.linePos(range[0]).line) : null
   }
 }
 
@@ -139,6 +140,11 @@ function lineOf(spots: ReadonlyMap<string, Spot>, path: KeyPath): number {
     if (spot) return spot.line
   }
   return 1
+}
+
+/** `{ url: ${VAR} }` is the mistake that this format invites. */
+function syntaxFix(line: string): string {
+  return line.includes('${') ? 'put "${…}" in quotes' : 'correct the syntax there'
 }
 
 function firstLine(text: string): string {

@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, open, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createSigningKey } from '@salvor/repository/create-keys'
+import { serializeKeyFile } from '@salvor/repository/key-file'
+import { parseKeyring } from '@salvor/repository/keyring'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { KeyRing } from '@salvor/shared/ports/keyring'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
+
+/** Room for ten thousand keys; a path that names something else by mistake ends here. */
+const MAX_BYTES = 4 << 20
+const OWN_KEY = 'signing-key.json'
+
+export interface KeyringPlace {
+  /** The operator's keyring; null: none is configured. */
+  readonly keyring_file: string | null
+  readonly data_dir: string
+}
+
+/**
+ * The keyring of this installation: the operator's, or a signing key in data_dir that the first process to come makes and
+ * all others use. KEYRING_INVALID for a file that others may read, or that holds no keys.
+ */
+export async function loadKeyring({ keyring_file, data_dir }: KeyringPlace, now: () => Instant): Promise<KeyRing> {
+  if (keyring_file !== null) return parseKeyring(await readPrivate(keyring_file), keyring_file, true)
+  const file = join(data_dir, OWN_KEY)
+  const bytes = await readPrivate(file).catch(async (error: unknown) => {
+    if (!isMissing(error)) throw error
+    await makeSigningKey(data_dir, file, now())
+    return await readPrivate(file)
+  })
+  return parseKeyring(bytes, file, false)
+}
+
+async function readPrivate(file: string): Promise<Buffer> {
+  await using handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
+    throw invalid(
+      file,
+      error.code === 'ENOENT' ? 'there is no such file' : `it cannot be opened (${error.code})`,
+      error,
+    )
+  })
+  const { mode, size } = await handle.stat()
+  if (mode & 0o077)
+    throw invalid(file, `its mode is ${(mode & 0o777).toString(8).padStart(4, '0')}: others may read it`)
+  if (size > MAX_BYTES) throw invalid(file, 'it is too large')
+  return await handle.readFile().catch((error: NodeJS.ErrnoException) => {
+    throw invalid(file, `it cannot be read (${error.code})`, error)
+  })
+}
+
+/** Whole or not at all, and never over a key that is there: of racing processes one wins and all read its key. */
+async function makeSigningKey(folder: string, file: string, now: Instant): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const draft = `${file}.${process.pid}-${randomBytes(6).toString('hex')}.tmp`
+  try {
+    await using handle = await open(draft, 'wx', 0o600)
+    await handle.writeFile(serializeKeyFile(createSigningKey(now)))
+    await handle.sync()
+    await link(draft, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  } catch (error) {
+    throw invalid(file, `it cannot be made (${(error as NodeJS.ErrnoException).code})`, error)
+  } finally {
+    await unlink(draft).catch(() => {})
+  }
+  await using handle = await open(folder, 'r')
+  await handle.sync()
+}
+
+function invalid(file: string, reason: string, cause?: unknown): SalvorError {
+  return new SalvorError('KEYRING_INVALID', { file, reason }, cause)
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof SalvorError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT'
+}
