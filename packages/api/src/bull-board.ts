@@ -43,10 +43,9 @@ async function guard(gate: OneTimeToken, path: string, request: FastifyRequest, 
   if (gate.admits(cookie(request.headers.cookie))) return undefined
   const { token } = request.query as { token?: unknown }
   const session = typeof token === 'string' ? gate.exchange(token) : null
-  if (session === null) return reply.code(401).type('text/plain').send('Open the address that the scheduler printed when it started.\n')
-  return reply
-    .header('set-cookie', `${COOKIE}=${session}; Path=${path}; HttpOnly; SameSite=Strict`)
-    .redirect(path, 302)
+  if (session === null)
+    return reply.code(401).type('text/plain').send('Open the address that the scheduler printed when it started.\n')
+  return reply.header('set-cookie', `${COOKIE}=${session}; Path=${path}; HttpOnly; SameSite=Strict`).redirect(path, 302)
 }
 
 function cookie(header: string | undefined): string | undefined {

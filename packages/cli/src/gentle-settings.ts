@@ -5,11 +5,15 @@ import type { Settings } from '@salvor/shared/ports/service'
  * which may want as much disk again as the database, to the verifier or to `salvor verify`.
  */
 export function gentleSettings(settings: Settings): Settings {
-  const gentle = (level: 'checksum' | 'decode' | 'restore' | 'none') => (level === 'none' ? 'none' : 'checksum') as typeof level
+  const gentle = (level: 'checksum' | 'decode' | 'restore' | 'none') =>
+    (level === 'none' ? 'none' : 'checksum') as typeof level
   const sources = new Map(
     [...settings.sources].map(([name, source]) => {
       const { full, incremental, replicas } = source.verify
-      return [name, { ...source, verify: { full: gentle(full), incremental: gentle(incremental), replicas: gentle(replicas) } }]
+      return [
+        name,
+        { ...source, verify: { full: gentle(full), incremental: gentle(incremental), replicas: gentle(replicas) } },
+      ]
     }),
   )
   return { ...settings, sources }

@@ -34,7 +34,11 @@ export interface PerformOptions {
  * Writes a run and sees it through: followed in the catalog where a service that does such jobs is alive, else executed in
  * this process with the same handlers, together with what it leads to (copies, checksums, messages). No Redis needed.
  */
-export async function perform<J extends JobName>(runtime: Runtime, wish: NewRun<J>, options: PerformOptions): Promise<Performance> {
+export async function perform<J extends JobName>(
+  runtime: Runtime,
+  wish: NewRun<J>,
+  options: PerformOptions,
+): Promise<Performance> {
   const { catalog } = runtime.deps
   const live = await catalog.leases(`service:${JOB_RULES[wish.job].service}`)
   const here = options.alwaysHere === true || live.length === 0
@@ -65,7 +69,12 @@ export async function perform<J extends JobName>(runtime: Runtime, wish: NewRun<
 const ENDED: ReadonlySet<string> = new Set(['succeeded', 'failed', 'dead'])
 
 /** Shows progress until the run ended or nobody wants to know any more. */
-async function watch(runtime: Runtime, id: string, show: (progress: NonNullable<Run['progress']>) => void, signal: AbortSignal): Promise<void> {
+async function watch(
+  runtime: Runtime,
+  id: string,
+  show: (progress: NonNullable<Run['progress']>) => void,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     const run = await runtime.deps.catalog.run(id)
     if (run === null || ENDED.has(run.state)) return
@@ -78,7 +87,7 @@ async function watch(runtime: Runtime, id: string, show: (progress: NonNullable<
 
 /** Waits for the copies that services make of the result; proofs and messages follow in their own time. */
 async function settle(runtime: Runtime, correlation_id: string, signal: AbortSignal): Promise<void> {
-  for (let quiet = 0; quiet < 2 && !signal.aborted; ) {
+  for (let quiet = 0; quiet < 2 && !signal.aborted;) {
     const runs = await runtime.deps.catalog.runs({ correlation_id, jobs: ['replicate-copy'], limit: 10 })
     const busy = runs.some((run) => run.state === 'running' || (run.state === 'queued' && run.failures === 0))
     quiet = busy || runs.length === 0 ? quiet + (runs.length === 0 ? 0.1 : 0) : quiet + 1

@@ -5,7 +5,12 @@ import { globalOptions } from './context.ts'
 import type { Answer } from './output.ts'
 import { runCommand } from './run-command.ts'
 
-type Action = (args: readonly string[], options: Record<string, unknown>, command: Command, signal: AbortSignal) => Promise<Answer>
+type Action = (
+  args: readonly string[],
+  options: Record<string, unknown>,
+  command: Command,
+  signal: AbortSignal,
+) => Promise<Answer>
 
 /** A command whose code is loaded when it is called: `--help` and `list` do not pay for engines and stores. */
 function act(command: Command, action: Action): Command {
@@ -37,7 +42,10 @@ export function buildProgram(version: string): Command {
   addServices(program)
   addAdministration(program)
   for (const command of allOf(program)) {
-    command.exitOverride().option('--json', 'one JSON document on stdout').option('-c, --config <file>', 'configuration file')
+    command
+      .exitOverride()
+      .option('--json', 'one JSON document on stdout')
+      .option('-c, --config <file>', 'configuration file')
   }
   return program.exitOverride()
 }
@@ -51,10 +59,20 @@ function example(command: Command, text: string): Command {
 }
 
 function addBackups(program: Command): void {
-  for (const [name, fixed] of [['backup', null], ['full-backup', 'full'], ['incremental-backup', 'incremental']] as const) {
-    const command = program.command(`${name} <source>`, fixed === null ? {} : { hidden: true }).description('take a backup now')
-    if (fixed === null) command.addOption(new Option('--type <type>', 'what to take').choices([...TYPES]).default('full'))
-    example(command.option('--no-wait', 'exit 75 instead of waiting while the source is busy'), 'salvor backup clinic --json')
+  for (const [name, fixed] of [
+    ['backup', null],
+    ['full-backup', 'full'],
+    ['incremental-backup', 'incremental'],
+  ] as const) {
+    const command = program
+      .command(`${name} <source>`, fixed === null ? {} : { hidden: true })
+      .description('take a backup now')
+    if (fixed === null)
+      command.addOption(new Option('--type <type>', 'what to take').choices([...TYPES]).default('full'))
+    example(
+      command.option('--no-wait', 'exit 75 instead of waiting while the source is busy'),
+      'salvor backup clinic --json',
+    )
     act(command, async ([source = ''], options, self, signal) => {
       const { backup } = await import('./commands/backup.ts')
       const type = (fixed ?? options['type']) as (typeof TYPES)[number]
@@ -67,8 +85,12 @@ function addBackups(program: Command): void {
     const { list: run } = await import('./commands/list.ts')
     return run(source, { ...globalOptions(self), limit: options['limit'] as number })
   })
-  const verify = program.command('verify <backup> [source]').description('check a backup, or `latest` of every source or of one')
-  verify.addOption(new Option('--level <level>', 'how hard to look').choices([...VERIFICATION_LEVELS]).default('restore'))
+  const verify = program
+    .command('verify <backup> [source]')
+    .description('check a backup, or `latest` of every source or of one')
+  verify.addOption(
+    new Option('--level <level>', 'how hard to look').choices([...VERIFICATION_LEVELS]).default('restore'),
+  )
   example(verify.option('--from <store>', 'which copy (default: the best)'), 'salvor verify latest --level restore')
   act(verify, async ([backup = '', source], options, self, signal) => {
     const { verify: run } = await import('./commands/verify.ts')
@@ -92,17 +114,28 @@ function addRestore(program: Command): void {
   example(restore, 'salvor restore clinic --to /srv/restored/clinic.db')
   act(restore, async ([what = ''], options, self, signal) => {
     const { restore: run } = await import('./commands/restore.ts')
-    const { to, backup, from, keys, inPlace, plan } = options as { to: string; inPlace: boolean; plan: boolean } & Record<string, string | undefined>
+    const { to, backup, from, keys, inPlace, plan } = options as {
+      to: string
+      inPlace: boolean
+      plan: boolean
+    } & Record<string, string | undefined>
     const given = Object.fromEntries(Object.entries({ backup, from, keys }).filter(([, value]) => value !== undefined))
     return run(what, { ...globalOptions(self), to, inPlace, plan, ...given }, signal)
   })
-  const status = example(program.command('status').description('every source: last good, last proven, next, incidents'), 'salvor status')
+  const status = example(
+    program.command('status').description('every source: last good, last proven, next, incidents'),
+    'salvor status',
+  )
   act(status, async (_args, _options, self) => (await import('./commands/status.ts')).status(globalOptions(self)))
 }
 
 function addServices(program: Command): void {
-  const up = program.command('up').description('all services in one process tree, with a Redis of its own where none is configured')
-  act(example(up, 'salvor up'), async (_args, _options, self, signal) => (await import('./commands/up.ts')).up(globalOptions(self), signal))
+  const up = program
+    .command('up')
+    .description('all services in one process tree, with a Redis of its own where none is configured')
+  act(example(up, 'salvor up'), async (_args, _options, self, signal) =>
+    (await import('./commands/up.ts')).up(globalOptions(self), signal),
+  )
   const service = program
     .command('service')
     .addArgument(new Argument('<name>').choices([...SERVICES]))
@@ -118,23 +151,40 @@ function addServices(program: Command): void {
 
 function addAdministration(program: Command): void {
   const config = program.command('config').description('the configuration file')
-  act(example(config.command('validate').description('check it, secrets and all'), 'salvor config validate'), async (_a, _o, self) =>
-    (await import('./commands/config.ts')).configValidate(globalOptions(self)))
+  act(
+    example(config.command('validate').description('check it, secrets and all'), 'salvor config validate'),
+    async (_a, _o, self) => (await import('./commands/config.ts')).configValidate(globalOptions(self)),
+  )
   act(config.command('schema').description('the JSON Schema for editors'), async (_a, _o, self) =>
-    (await import('./commands/config.ts')).configSchema(globalOptions(self)))
+    (await import('./commands/config.ts')).configSchema(globalOptions(self)),
+  )
   const keys = program.command('keys').description('encryption and signing keys')
   const create = keys
     .command('create')
     .description('make a keyring, and a recovery key for the safe')
     .option('--out <file>', 'the keyring', 'salvor-keys.json')
-    .option('--recovery <file>', 'the private recovery key: print it, then take it off this machine', 'salvor-recovery-key.pem')
+    .option(
+      '--recovery <file>',
+      'the private recovery key: print it, then take it off this machine',
+      'salvor-recovery-key.pem',
+    )
   act(example(create, 'salvor keys create --out /run/secrets/salvor-keys.json'), async (_a, options, self) =>
-    (await import('./commands/keys.ts')).keysCreate(options as { out: string; recovery: string }, globalOptions(self)))
-  act(example(keys.command('list').description('the keys of the keyring, without their secrets'), 'salvor keys list'), async (_a, _o, self) =>
-    (await import('./commands/keys.ts')).keysList(globalOptions(self)))
+    (await import('./commands/keys.ts')).keysCreate(options as { out: string; recovery: string }, globalOptions(self)),
+  )
+  act(
+    example(keys.command('list').description('the keys of the keyring, without their secrets'), 'salvor keys list'),
+    async (_a, _o, self) => (await import('./commands/keys.ts')).keysList(globalOptions(self)),
+  )
   const queue = program.command('queue').description('work that gave up')
-  act(example(queue.command('dead').description('what waits for a person'), 'salvor queue dead'), async (_a, _o, self) =>
-    (await import('./commands/queue.ts')).queueDead(globalOptions(self)))
-  act(example(queue.command('replay <id>').description('queue it again; `all` for everything'), 'salvor queue replay all'), async ([id = ''], _o, self) =>
-    (await import('./commands/queue.ts')).queueReplay(id, globalOptions(self)))
+  act(
+    example(queue.command('dead').description('what waits for a person'), 'salvor queue dead'),
+    async (_a, _o, self) => (await import('./commands/queue.ts')).queueDead(globalOptions(self)),
+  )
+  act(
+    example(
+      queue.command('replay <id>').description('queue it again; `all` for everything'),
+      'salvor queue replay all',
+    ),
+    async ([id = ''], _o, self) => (await import('./commands/queue.ts')).queueReplay(id, globalOptions(self)),
+  )
 }

@@ -22,7 +22,8 @@ export async function runCommand(json: boolean, work: (signal: AbortSignal) => P
     const answer = failureAnswer(error)
     if (json) print(answer, true)
     else process.stderr.write(answer.lines.map((line) => `${line}\n`).join(''))
-    if (error.code === 'INTERNAL') process.stderr.write(`${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`)
+    if (error.code === 'INTERNAL')
+      process.stderr.write(`${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`)
     process.exitCode = stop.signal.aborted ? EXIT.interrupted : answer.exit
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)

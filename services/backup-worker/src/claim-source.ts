@@ -1,4 +1,6 @@
-import { readClaim, writeClaim } from '@salvor/repository/claim'
+import { parseClaim, serializeClaim, type Claim } from '@salvor/repository/claim'
+import { claimKey } from '@salvor/repository/layout'
+import { putObject, readObject } from '@salvor/repository/put-object'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
 
@@ -8,14 +10,31 @@ import type { Deps } from '@salvor/shared/ports/service'
  */
 export async function claimSource(deps: Deps, source: string, storeName: string, signal: AbortSignal): Promise<void> {
   const { catalog } = deps
-  const store = deps.store(storeName)
-  const newest = await readClaim(store, source, deps.keyring, signal)
-  const mine = newest !== null && newest.catalog_id === catalog.id
-  if (newest !== null && (newest.epoch > catalog.epoch || (newest.epoch === catalog.epoch && !mine))) {
-    throw new SalvorError('SOURCE_CLAIMED', { source, store: storeName, owner: newest.catalog_id })
+  const { id: catalog_id, epoch } = catalog
+  const held = await newestClaim(deps, source, storeName, signal)
+  if (held?.catalog_id === catalog_id && held.epoch === epoch) return
+  if (held !== null && held.epoch >= epoch) {
+    throw new SalvorError('SOURCE_CLAIMED', { source, store: storeName, owner: held.catalog_id })
   }
-  if (mine && newest.epoch === catalog.epoch) return
-  const claim = { catalog_id: catalog.id, epoch: catalog.epoch, since: deps.clock.now() }
-  await writeClaim(store, source, claim, deps.keyring, signal)
+  const claim: Claim = { format_version: 1, catalog_id, epoch, source, since: deps.clock.now() }
+  try {
+    await putObject(deps.store(storeName), claimKey(source, epoch), serializeClaim(claim, deps.keyring), signal)
+  } catch (error) {
+    // Another catalog of the same epoch was a moment earlier.
+    const lost = error instanceof SalvorError && error.code === 'STORE_CONFLICT'
+    throw lost
+      ? new SalvorError('SOURCE_CLAIMED', { source, store: storeName, owner: 'another catalog' }, error)
+      : error
+  }
   await catalog.transaction({ service: 'backup-worker' }, (tx) => tx.recordClaim(source, storeName))
+}
+
+async function newestClaim(deps: Deps, source: string, storeName: string, signal: AbortSignal): Promise<Claim | null> {
+  const store = deps.store(storeName)
+  let newest: Claim | null = null
+  for await (const { key } of store.list(`${source}/claims/`, signal)) {
+    const { body } = parseClaim(await readObject(store, key, signal), key, deps.keyring)
+    if (newest === null || body.epoch > newest.epoch) newest = body
+  }
+  return newest
 }

@@ -22,7 +22,18 @@ export async function recordBackup(
   await tx.publish({
     type: 'backup.completed',
     subject: backup.source,
-    data: { source: backup.source, backup_id: id, run_id, type, retention_class, store, filename, size_bytes, source_bytes, duration_ms },
+    data: {
+      source: backup.source,
+      backup_id: id,
+      run_id,
+      type,
+      retention_class,
+      store,
+      filename,
+      size_bytes,
+      source_bytes,
+      duration_ms,
+    },
   })
   await tx.audit({ actor: 'backup-worker', action: `backup.${type}`, object: id, outcome: 'completed' })
 }

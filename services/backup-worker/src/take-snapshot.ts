@@ -31,7 +31,12 @@ export async function takeSnapshot(
     const retention_until = retentionUntil(source.retention, wish.retention_class, timestamp)
     const names = { timestamp, filename_stem: stemOf(wish.type, timestamp), retention_until }
     try {
-      return await deps.tasks.run('snapshot', { backup_id: deps.ids.next(), source: source.name, ...wish, ...names }, progress, signal)
+      return await deps.tasks.run(
+        'snapshot',
+        { backup_id: deps.ids.next(), source: source.name, ...wish, ...names },
+        progress,
+        signal,
+      )
     } catch (error) {
       const taken = error instanceof SalvorError && error.code === 'STORE_CONFLICT'
       if (!taken || turn + 1 === NAMES_TRIED) throw error

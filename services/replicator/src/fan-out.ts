@@ -45,7 +45,10 @@ export async function fanOut(
   try {
     const { size, sha256 } = await pump(from.read(key, null, signal), uploads, options)
     if (options.sha256 !== null && sha256 !== options.sha256) {
-      throw new SalvorError('ARTIFACT_CORRUPT', { key: `${from.name}/${key}`, reason: 'its bytes are not those of the manifest' })
+      throw new SalvorError('ARTIFACT_CORRUPT', {
+        key: `${from.name}/${key}`,
+        reason: 'its bytes are not those of the manifest',
+      })
     }
     await Promise.all(uploads.map((upload) => land(upload, key, size, sha256)))
   } catch (error) {
@@ -81,7 +84,11 @@ async function pump(chunks: AsyncIterable<Uint8Array>, uploads: readonly Upload[
   return { size, sha256: hash.digest('hex') }
 }
 
-async function step(upload: Upload, options: FanOutOptions, act: (writer: ObjectWriter) => Promise<void>): Promise<void> {
+async function step(
+  upload: Upload,
+  options: FanOutOptions,
+  act: (writer: ObjectWriter) => Promise<void>,
+): Promise<void> {
   const { writer } = upload
   if (writer === null || upload.error !== null) return
   try {
@@ -100,7 +107,11 @@ async function land(upload: Upload, key: ObjectKey, size: number, sha256: string
   try {
     const stored = await writer.finish()
     if (stored.size !== size || (stored.sha256 !== null && stored.sha256 !== sha256)) {
-      throw new SalvorError('STORE_BAD_ECHO', { store: upload.store, key, reason: 'size or digest differ after the upload' })
+      throw new SalvorError('STORE_BAD_ECHO', {
+        store: upload.store,
+        key,
+        reason: 'size or digest differ after the upload',
+      })
     }
   } catch (error) {
     upload.error = asSalvorError(error)

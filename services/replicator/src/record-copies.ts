@@ -23,7 +23,11 @@ export async function recordCopies(
     for (const { store, duration_ms } of arrived) {
       const key = `${source}/${backup.filename}`
       await tx.recordCopy({ backup_id, store, state: 'completed', key, stored_at: tx.now, upload: null })
-      await tx.publish({ type: 'copy.replicated', subject: backup_id, data: { source, backup_id, store, size_bytes, duration_ms } })
+      await tx.publish({
+        type: 'copy.replicated',
+        subject: backup_id,
+        data: { source, backup_id, store, size_bytes, duration_ms },
+      })
     }
     for (const { store, error } of missed) {
       const final = !error.retryable || failures >= JOB_RULES['replicate-copy'].max_failures

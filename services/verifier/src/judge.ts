@@ -46,5 +46,8 @@ export function judge(
       event: { type: 'copy.failed', subject, data: { ...about, what: 'verify', failures: 1, final: true, error } },
     }
   }
-  return { verification, event: { type: 'copy.verified', subject, data: { ...about, level, duration_ms: looked.duration_ms } } }
+  return {
+    verification,
+    event: { type: 'copy.verified', subject, data: { ...about, level, duration_ms: looked.duration_ms } },
+  }
 }

@@ -39,14 +39,21 @@ export async function look(
   } catch (error) {
     if (!(error instanceof SalvorError)) throw error
     // Bytes that do not open are a finding, not a failure of the run.
-    if (BAD_BYTES.has(error.code)) return { checks: [finding(error)], reached: 'restore', unproven: null, restore_ms: null }
+    if (BAD_BYTES.has(error.code))
+      return { checks: [finding(error)], reached: 'restore', unproven: null, restore_ms: null }
     if (error.code !== 'CANNOT_VERIFY_HERE') throw error
     const { checks } = await tasks.run('inspect', { ...copy, level: 'decode' }, progress, signal)
     return { checks, reached: 'decode', unproven: `${error.message}; ${error.hint}`, restore_ms: null }
   }
 }
 
-const BAD_BYTES: ReadonlySet<string> = new Set(['ARTIFACT_CORRUPT', 'MANIFEST_INVALID', 'SIGNER_UNKNOWN', 'RESTORE_FAILED', 'STORE_NOT_FOUND'])
+const BAD_BYTES: ReadonlySet<string> = new Set([
+  'ARTIFACT_CORRUPT',
+  'MANIFEST_INVALID',
+  'SIGNER_UNKNOWN',
+  'RESTORE_FAILED',
+  'STORE_NOT_FOUND',
+])
 
 function finding(error: SalvorError): Check {
   return { name: 'restore', ok: false, detail: error.message, duration_ms: 0 }

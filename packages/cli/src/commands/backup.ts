@@ -23,7 +23,10 @@ export async function backup(name: string, options: BackupOptions, signal: Abort
   if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: name })
   const kind = KINDS[options.type]
   if (!source.types.includes(kind.type)) {
-    throw new SalvorError('NOT_AVAILABLE', { what: `An incremental backup of ${source.engine}`, fix: `salvor backup ${name} --type full` })
+    throw new SalvorError('NOT_AVAILABLE', {
+      what: `An incremental backup of ${source.engine}`,
+      fix: `salvor backup ${name} --type full`,
+    })
   }
   await registerSources(deps, 'cli')
   if (!options.wait) await refuseBusy(runtime, name)
@@ -34,12 +37,19 @@ export async function backup(name: string, options: BackupOptions, signal: Abort
     config_hash: source.config_hash,
     params: { source: name, ...kind, trigger: 'command', scheduled_for: null },
   } as const
-  const { run, followers, here } = await perform(runtime, wish, { label: `backup ${name}`, quiet: options.json, signal })
-  if (run.state !== 'succeeded') throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
+  const { run, followers, here } = await perform(runtime, wish, {
+    label: `backup ${name}`,
+    quiet: options.json,
+    signal,
+  })
+  if (run.state !== 'succeeded')
+    throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
   const { backup_id, notices } = run.result as { backup_id: string; notices: readonly string[] }
   const taken = await deps.catalog.backup(backup_id)
   const lacking = taken.copies.filter((copy) => copy.state === 'pending' || copy.state === 'corrupt')
-  const problems = followers.flatMap((follower) => (follower.error && follower.state !== 'succeeded' ? [follower.error.message] : []))
+  const problems = followers.flatMap((follower) =>
+    follower.error && follower.state !== 'succeeded' ? [follower.error.message] : [],
+  )
   const ratio = taken.source_bytes / Math.max(1, taken.size_bytes)
   const lines = [
     `${pc.green('✓')} ${name}  ${taken.filename}`,

@@ -8,11 +8,22 @@ import { done, type Answer } from '../output.ts'
 export async function configValidate(options: GlobalOptions): Promise<Answer> {
   const { settings, file } = await loadConfig(options.config, process.env)
   const sources = [...settings.sources.values()].map(({ name, engine, schedule, copies, encrypt }) => ({
-    name, engine, schedule, encrypt, copies: copies.map((copy) => ({ store: copy.store, classes: copy.classes })),
+    name,
+    engine,
+    schedule,
+    encrypt,
+    copies: copies.map((copy) => ({ store: copy.store, classes: copy.classes })),
   }))
   const lines = [
     `${pc.green('✓')} ${file}`,
-    ...sources.map((s) => `  ${s.name} (${s.engine}) → ${s.copies.map((c) => c.store).join(', ')}${s.encrypt ? ', encrypted' : ''}; ${Object.entries(s.schedule).map(([kind, cron]) => `${kind} ${cron}`).join(', ')}`),
+    ...sources.map(
+      (s) =>
+        `  ${s.name} (${s.engine}) → ${s.copies.map((c) => c.store).join(', ')}${s.encrypt ? ', encrypted' : ''}; ${Object.entries(
+          s.schedule,
+        )
+          .map(([kind, cron]) => `${kind} ${cron}`)
+          .join(', ')}`,
+    ),
   ]
   return done({ ok: true, file, timezone: settings.timezone, sources, stores: [...settings.stores.values()] }, lines)
 }

@@ -5,7 +5,10 @@ import { openForCommand, type GlobalOptions } from '../context.ts'
 import { bytes, done, stateWord, table, type Answer } from '../output.ts'
 
 /** `salvor list [SOURCE]`: newest first. Sources that left the configuration are listed too while they have backups. */
-export async function list(source: string | undefined, options: GlobalOptions & { readonly limit: number }): Promise<Answer> {
+export async function list(
+  source: string | undefined,
+  options: GlobalOptions & { readonly limit: number },
+): Promise<Answer> {
   await using runtime = await openForCommand(options)
   const { catalog } = runtime.deps
   const backups = await catalog.backups({ ...(source === undefined ? {} : { source }), limit: options.limit })

@@ -25,20 +25,28 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const backup = await chosen(runtime, what, options.backup)
   const copies = bestCopies(backup.copies).filter((copy) => options.from === undefined || copy.store === options.from)
   const [copy] = copies
-  if (!copy) throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${options.from ? ` in ${options.from}` : ''}` })
+  if (!copy)
+    throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${options.from ? ` in ${options.from}` : ''}` })
   const target = resolve(options.to)
   if (options.plan) return plan(runtime, backup, copy.store, target, options.inPlace)
   const params = { backup_id: backup.id, store: copy.store, target, in_place: options.inPlace }
   const wish = { job: 'restore-backup', source: backup.source, params } as const
   const label = `restore ${backup.source}`
   const { run } = await perform(runtime, wish, { label, quiet: options.json, signal, alwaysHere: true })
-  if (run.state !== 'succeeded') throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
-  const { recovered_to, checks, duration_ms } = run.result as { recovered_to: string; checks: readonly Check[]; duration_ms: number }
+  if (run.state !== 'succeeded')
+    throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
+  const { recovered_to, checks, duration_ms } = run.result as {
+    recovered_to: string
+    checks: readonly Check[]
+    duration_ms: number
+  }
   const ok = checks.every((check) => check.ok)
   const lines = [
     `${ok ? pc.green('✓') : pc.red('✗')} ${backup.source}  ${backup.filename} from ${copy.store} → ${target}`,
     `  recovered to ${recovered_to} in ${span(duration_ms)}`,
-    ...checks.map((check) => `  ${check.ok ? pc.green('ok  ') : pc.red('bad ')} ${check.name}  ${pc.dim(check.detail)}`),
+    ...checks.map(
+      (check) => `  ${check.ok ? pc.green('ok  ') : pc.red('bad ')} ${check.name}  ${pc.dim(check.detail)}`,
+    ),
   ]
   const document = { backup: backup.id, target, ok, recovered_to, duration_ms, checks, store: copy.store }
   return done(document, lines, ok ? EXIT.done : EXIT.verificationFailed)
@@ -52,7 +60,8 @@ async function chosen(runtime: Runtime, what: string, named: string | undefined)
   const readable = ofSource.find((backup) => backup.type !== 'pre_restore' && bestCopies(backup.copies).length > 0)
   if (readable) return readable
   if (ofSource.length > 0) throw new SalvorError('NO_GOOD_COPY', { backup: `any backup of ${what}` })
-  if (settings().sources.has(what)) throw new SalvorError('BACKUP_UNKNOWN', { backup: `source ${what} (it has none yet)` })
+  if (settings().sources.has(what))
+    throw new SalvorError('BACKUP_UNKNOWN', { backup: `source ${what} (it has none yet)` })
   return catalog.backup(what)
 }
 
@@ -64,9 +73,19 @@ function plan(runtime: Runtime, backup: BackupWithCopies, store: string, target:
     `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
   ]
   const document = {
-    backup: backup.id, target, in_place: inPlace, store, state: backup.state, consistent_at: backup.consistent_at,
-    bytes_to_read: backup.size_bytes, bytes_to_write: backup.source_bytes, steps,
+    backup: backup.id,
+    target,
+    in_place: inPlace,
+    store,
+    state: backup.state,
+    consistent_at: backup.consistent_at,
+    bytes_to_read: backup.size_bytes,
+    bytes_to_write: backup.source_bytes,
+    steps,
   }
   runtime.deps.log.debug({ backup_id: backup.id, target }, 'restore planned')
-  return done(document, [`${backup.source}  ${backup.filename} (${backup.state}), state of ${backup.consistent_at}`, ...steps.map((s, i) => `  ${i + 1}. ${s}`)])
+  return done(document, [
+    `${backup.source}  ${backup.filename} (${backup.state}), state of ${backup.consistent_at}`,
+    ...steps.map((s, i) => `  ${i + 1}. ${s}`),
+  ])
 }

@@ -7,13 +7,20 @@ import { done, type Answer } from '../output.ts'
 import { DEFINITIONS } from '../definitions.ts'
 
 /** `salvor service NAME`: runs until it is told to stop. */
-export async function service(name: string, wish: { jobs?: string; port?: number }, options: GlobalOptions): Promise<Answer> {
+export async function service(
+  name: string,
+  wish: { jobs?: string; port?: number },
+  options: GlobalOptions,
+): Promise<Answer> {
   const definition = DEFINITIONS.find((one) => one.name === name)
   if (!definition) throw new SalvorError('USAGE', { reason: `No service is called ${name}`, command: 'service' })
   const jobs = wish.jobs?.split(',').map((job) => job.trim())
   const unknown = jobs?.find((job) => !(job in JOBS && job in definition.jobs))
   if (unknown !== undefined) {
-    throw new SalvorError('USAGE', { reason: `${name} has no job ${unknown}; it has ${Object.keys(definition.jobs).join(', ')}`, command: 'service' })
+    throw new SalvorError('USAGE', {
+      reason: `${name} has no job ${unknown}; it has ${Object.keys(definition.jobs).join(', ')}`,
+      command: 'service',
+    })
   }
   await runServices([definition], {
     config_file: options.config,

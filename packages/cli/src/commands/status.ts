@@ -14,17 +14,30 @@ export async function status(options: GlobalOptions): Promise<Answer> {
   await using runtime = await openForCommand(options)
   const { catalog } = runtime.deps
   const [now, schedules, incidents, leases] = await Promise.all([
-    catalog.now(), catalog.schedules(), catalog.openIncidents(), catalog.leases('service:'),
+    catalog.now(),
+    catalog.schedules(),
+    catalog.openIncidents(),
+    catalog.leases('service:'),
   ])
   const sources = await Promise.all(
     [...runtime.deps.settings().sources.keys()].map(async (source) => {
       const next = schedules.filter((s) => s.source === source).map((s) => s.due_at)
-      const open = incidents.filter((i) => i.source === source).map((i) => ({ key: i.key, opened_at: i.opened_at, title: i.title }))
+      const open = incidents
+        .filter((i) => i.source === source)
+        .map((i) => ({ key: i.key, opened_at: i.opened_at, title: i.title }))
       return { ...(await facts(runtime, source, now)), next_run: next.toSorted()[0] ?? null, incidents: open }
     }),
   )
   const services = [...new Set(leases.map((lease) => lease.holder.service))].toSorted()
-  const head = ['SOURCE', 'STATE', 'RECOVERY POINT AGE', 'LAST PROVEN', 'RESTORE TOOK', 'NEXT RUN (UTC)', 'INCIDENTS'].map((w) => pc.dim(w))
+  const head = [
+    'SOURCE',
+    'STATE',
+    'RECOVERY POINT AGE',
+    'LAST PROVEN',
+    'RESTORE TOOK',
+    'NEXT RUN (UTC)',
+    'INCIDENTS',
+  ].map((w) => pc.dim(w))
   const rows = sources.map((s) => [
     s.source,
     stateWord(s.state),
@@ -34,7 +47,8 @@ export async function status(options: GlobalOptions): Promise<Answer> {
     s.next_run?.slice(0, 19).replace('T', ' ') ?? '-',
     s.incidents.length === 0 ? '-' : pc.red(s.incidents.map((i) => i.title).join('; ')),
   ])
-  const running = services.length > 0 ? `running: ${services.join(', ')}` : pc.yellow('no service is running: salvor up')
+  const running =
+    services.length > 0 ? `running: ${services.join(', ')}` : pc.yellow('no service is running: salvor up')
   return done({ sources, services }, [...table([head, ...rows]), running], EXIT.done)
 }
 

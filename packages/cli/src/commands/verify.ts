@@ -16,13 +16,26 @@ export interface VerifyOptions extends GlobalOptions {
 }
 
 interface Result {
-  readonly document: { backup: string; source: string; store: string; level: VerificationLevel; ok: boolean; checks: readonly Check[]; error?: Failure }
+  readonly document: {
+    backup: string
+    source: string
+    store: string
+    level: VerificationLevel
+    ok: boolean
+    checks: readonly Check[]
+    error?: Failure
+  }
   readonly lines: readonly string[]
   readonly exit: number
 }
 
 /** `salvor verify BACKUP|latest [SOURCE]`: one result, or a list of them for the newest backup of several sources. */
-export async function verify(which: string, source: string | undefined, options: VerifyOptions, signal: AbortSignal): Promise<Answer> {
+export async function verify(
+  which: string,
+  source: string | undefined,
+  options: VerifyOptions,
+  signal: AbortSignal,
+): Promise<Answer> {
   await using runtime = await openForCommand(options)
   const backups = await chosen(runtime, which, source)
   const results: Result[] = []
@@ -31,7 +44,11 @@ export async function verify(which: string, source: string | undefined, options:
   const exit = worstExit(results.map((result) => result.exit))
   const [only] = results
   const single = only !== undefined && (which !== 'latest' || source !== undefined)
-  return done(single ? only.document : { ok: results.every((r) => r.document.ok), results: results.map((r) => r.document) }, lines, exit)
+  return done(
+    single ? only.document : { ok: results.every((r) => r.document.ok), results: results.map((r) => r.document) },
+    lines,
+    exit,
+  )
 }
 
 /** A failed verification outweighs a failed run, and that one a machine that cannot prove. */
@@ -40,25 +57,46 @@ function worstExit(exits: readonly number[]): number {
   return order.find((exit) => exits.includes(exit)) ?? exits.find((exit) => exit !== EXIT.done) ?? EXIT.done
 }
 
-async function chosen(runtime: Runtime, which: string, source: string | undefined): Promise<readonly BackupWithCopies[]> {
+async function chosen(
+  runtime: Runtime,
+  which: string,
+  source: string | undefined,
+): Promise<readonly BackupWithCopies[]> {
   const { catalog, settings } = runtime.deps
   if (which !== 'latest') return [await catalog.backup(which)]
   if (source !== undefined && !settings().sources.has(source)) throw new SalvorError('SOURCE_UNKNOWN', { source })
   const names = source === undefined ? [...settings().sources.keys()] : [source]
   const newest = await Promise.all(names.map((name) => catalog.backups({ source: name, limit: 1 })))
   const found = newest.flat()
-  if (found.length === 0) throw new SalvorError('BACKUP_UNKNOWN', { backup: source === undefined ? 'latest' : `latest of ${source}` })
+  if (found.length === 0)
+    throw new SalvorError('BACKUP_UNKNOWN', { backup: source === undefined ? 'latest' : `latest of ${source}` })
   return found
 }
 
-async function verifyOne(runtime: Runtime, backup: BackupWithCopies, options: VerifyOptions, signal: AbortSignal): Promise<Result> {
-  const store = options.from ?? (bestCopies(backup.copies)[0] ?? backup.copies.find((copy) => copy.state === 'corrupt'))?.store
+async function verifyOne(
+  runtime: Runtime,
+  backup: BackupWithCopies,
+  options: VerifyOptions,
+  signal: AbortSignal,
+): Promise<Result> {
+  const store =
+    options.from ?? (bestCopies(backup.copies)[0] ?? backup.copies.find((copy) => copy.state === 'corrupt'))?.store
   if (store === undefined) throw new SalvorError('NO_GOOD_COPY', { backup: backup.id })
   const params = { backup_id: backup.id, store, level: options.level }
   const label = `verify ${backup.source}`
-  const { run } = await perform(runtime, { job: 'verify-copy', source: backup.source, params }, { label, quiet: options.json, signal })
-  if (run.state !== 'succeeded') throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
-  const seen = run.result as { checks: readonly Check[]; unproven: string | null; level: VerificationLevel; duration_ms: number }
+  const { run } = await perform(
+    runtime,
+    { job: 'verify-copy', source: backup.source, params },
+    { label, quiet: options.json, signal },
+  )
+  if (run.state !== 'succeeded')
+    throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
+  const seen = run.result as {
+    checks: readonly Check[]
+    unproven: string | null
+    level: VerificationLevel
+    duration_ms: number
+  }
   const passed = seen.checks.every((check) => check.ok)
   const checks = seen.unproven === null ? seen.checks : [...seen.checks, unprovenCheck(seen.unproven)]
   const ok = passed && seen.unproven === null
@@ -69,9 +107,15 @@ async function verifyOne(runtime: Runtime, backup: BackupWithCopies, options: Ve
   const after = await runtime.deps.catalog.backup(backup.id)
   const lines = [
     `${ok ? pc.green('✓') : exit === EXIT.incomplete ? pc.yellow('?') : pc.red('✗')} ${backup.source}  ${backup.filename} in ${store}: ${stateWord(after.state)} (${options.level}, ${span(seen.duration_ms)})`,
-    ...checks.map((check) => `  ${check.ok ? pc.green('ok  ') : pc.red('bad ')} ${check.name}  ${pc.dim(check.detail)}`),
+    ...checks.map(
+      (check) => `  ${check.ok ? pc.green('ok  ') : pc.red('bad ')} ${check.name}  ${pc.dim(check.detail)}`,
+    ),
   ]
-  return { document: { backup: backup.id, source: backup.source, store, level: options.level, ok, checks, ...error }, lines, exit }
+  return {
+    document: { backup: backup.id, source: backup.source, store, level: options.level, ok, checks, ...error },
+    lines,
+    exit,
+  }
 }
 
 function unprovenCheck(why: string): Check {

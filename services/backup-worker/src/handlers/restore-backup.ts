@@ -39,7 +39,13 @@ export const restoreBackup: JobHandler<'restore-backup'> = {
 }
 
 /** The pre_restore backup: in the catalog before a byte of the target changes. */
-async function saveFirst(run: JobRun<'restore-backup'>, deps: Deps, name: string, target: string, signal: AbortSignal): Promise<void> {
+async function saveFirst(
+  run: JobRun<'restore-backup'>,
+  deps: Deps,
+  name: string,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
   const source = deps.settings().sources.get(name)
   const store = source ? firstStoreFor(source, 'pre_restore') : null
   if (!source || store === null) throw new SalvorError('SOURCE_UNKNOWN', { source: name })

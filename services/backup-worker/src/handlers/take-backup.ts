@@ -16,7 +16,10 @@ export const takeBackup: JobHandler<'take-backup'> = {
     const source = deps.settings().sources.get(run.params.source)
     if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: run.params.source })
     if (!source.types.includes(type)) {
-      throw new SalvorError('NOT_AVAILABLE', { what: `An ${type} backup of ${source.engine}`, fix: `salvor backup ${source.name} --type full` })
+      throw new SalvorError('NOT_AVAILABLE', {
+        what: `An ${type} backup of ${source.engine}`,
+        fix: `salvor backup ${source.name} --type full`,
+      })
     }
     const store = firstStoreFor(source, retention_class)
     if (store === null) {
@@ -27,7 +30,9 @@ export const takeBackup: JobHandler<'take-backup'> = {
     await claimSource(deps, source.name, store, signal)
     const cause = { service: 'backup-worker', correlation_id: run.correlation_id, causation_id: run.id } as const
     const started = { source: source.name, run_id: run.id, type, retention_class }
-    await deps.catalog.transaction(cause, (tx) => tx.publish({ type: 'backup.started', subject: source.name, data: started }))
+    await deps.catalog.transaction(cause, (tx) =>
+      tx.publish({ type: 'backup.started', subject: source.name, data: started }),
+    )
     const wish = { type, retention_class, store, offline_target: null }
     const { backup, notices } = await takeSnapshot(deps, source, wish, progress, signal)
     return {

@@ -15,8 +15,12 @@ export const planTick: JobHandler<'plan-tick'> = {
   async handle(_run, deps) {
     const due = await deps.catalog.dueSchedules(BATCH)
     const now = await deps.catalog.now()
-    const ticks = due.map((schedule) => ({ schedule, tick: tickAt(schedule.cron, schedule.timezone, schedule.due_at, now) }))
-    const next = due.length === BATCH ? now : await nextLook(deps, now, new Map(ticks.map((t) => [t.schedule.id, t.tick])))
+    const ticks = due.map((schedule) => ({
+      schedule,
+      tick: tickAt(schedule.cron, schedule.timezone, schedule.due_at, now),
+    }))
+    const next =
+      due.length === BATCH ? now : await nextLook(deps, now, new Map(ticks.map((t) => [t.schedule.id, t.tick])))
     return {
       again: next,
       commit: async (tx) => {
@@ -31,7 +35,10 @@ async function fire(tx: CatalogTransaction, deps: Deps, schedule: ScheduleRow, t
   const source = deps.settings().sources.get(schedule.source)
   if (!moved || !source) return
   if (tick.missed > 0) {
-    deps.log.warn({ source: source.name, kind: schedule.kind, missed: tick.missed }, 'missed ticks are caught up by one run')
+    deps.log.warn(
+      { source: source.name, kind: schedule.kind, missed: tick.missed },
+      'missed ticks are caught up by one run',
+    )
   }
   await tx.enqueue({
     job: 'take-backup',

@@ -8,6 +8,11 @@ export const onBackupCompleted: EventHandler<'backup.completed'> = async (event,
   const level = settings ? levelForBackup(settings.verify, retention_class) : 'decode'
   if (level === null) return null
   return async (tx) => {
-    await tx.enqueue({ job: 'verify-copy', source, params: { backup_id, store, level }, unique_key: `verify/${event.id}` })
+    await tx.enqueue({
+      job: 'verify-copy',
+      source,
+      params: { backup_id, store, level },
+      unique_key: `verify/${event.id}`,
+    })
   }
 }

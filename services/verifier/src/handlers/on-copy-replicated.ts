@@ -8,6 +8,11 @@ export const onCopyReplicated: EventHandler<'copy.replicated'> = async (event, d
   const level = settings ? levelForReplica(settings.verify) : 'checksum'
   if (level === null) return null
   return async (tx) => {
-    await tx.enqueue({ job: 'verify-copy', source, params: { backup_id, store, level }, unique_key: `verify/${event.id}` })
+    await tx.enqueue({
+      job: 'verify-copy',
+      source,
+      params: { backup_id, store, level },
+      unique_key: `verify/${event.id}`,
+    })
   }
 }

@@ -20,7 +20,12 @@ export const verifyCopy: JobHandler<'verify-copy'> = {
       commit: async (tx) => {
         await tx.recordVerification(verification)
         await tx.publish(event)
-        await tx.audit({ actor: 'verifier', action: `verify.${level}`, object: backup_id, outcome: verification.ok ? 'good' : 'bad' })
+        await tx.audit({
+          actor: 'verifier',
+          action: `verify.${level}`,
+          object: backup_id,
+          outcome: verification.ok ? 'good' : 'bad',
+        })
       },
     }
   },
@@ -38,4 +43,3 @@ export const verifyCopy: JobHandler<'verify-copy'> = {
     }
   },
 }
-

@@ -1,0 +1,28 @@
+// npm run bench: Salvor beside its peers on the same data in one run, in memory. Only the ratios carry over to another machine.
+import { parseArgs } from 'node:util'
+import { benchPostgres } from './postgres.ts'
+import { report, type Row } from './report.ts'
+import { benchSqlite } from './sqlite.ts'
+import { makeWorkplace } from './workplace.ts'
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    // About 1.45 GB, and about 1 GB.
+    'sqlite-rows': { type: 'string', default: '1000000' },
+    'postgres-scale': { type: 'string', default: '100' },
+  },
+})
+const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`)
+const rounds = Number(values.rounds)
+const rows: Row[] = []
+if (values.only !== 'postgres') {
+  using place = makeWorkplace()
+  rows.push(...(await benchSqlite(place, { rows: Number(values['sqlite-rows']), rounds, say })))
+}
+if (values.only !== 'sqlite') {
+  using place = makeWorkplace()
+  rows.push(...(await benchPostgres(place, { scale: Number(values['postgres-scale']), rounds, say })))
+}
+console.log(report(rows))

@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** Cost of one command: seconds of wall and CPU (the whole process tree that it waited for), highest Pss of the tree in MB. */
+export interface Cost {
+  readonly wall_s: number
+  readonly cpu_s: number
+  readonly peak_mb: number
+}
+
+export interface Runnable {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  readonly cwd?: string
+  readonly input?: string
+}
+
+const PSS_EVERY_MS = 50
+
+/** Runs a command to its end under bash's `time`, which counts user and system seconds of all children. Throws when it fails. */
+export async function measure(what: Runnable): Promise<Cost> {
+  const env = { ...process.env, ...what.env, TIMEFORMAT: '%R %U %S' }
+  const child = spawn('bash', ['-c', 'time "$@"', 'time', what.command, ...what.args], {
+    cwd: what.cwd ?? process.cwd(),
+    env,
+    stdio: ['pipe', 'ignore', 'pipe'],
+  })
+  child.stdin.end(what.input ?? '')
+  const errors: Buffer[] = []
+  child.stderr.on('data', (data: Buffer) => errors.push(data))
+  let peak = 0
+  const sampler = setInterval(() => (peak = Math.max(peak, treePss(child.pid ?? 0))), PSS_EVERY_MS)
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  clearInterval(sampler)
+  const text = Buffer.concat(errors).toString().trimEnd()
+  if (code !== 0) throw new Error(`${what.command} ${what.args.join(' ')} ended with ${code}: ${text.slice(-2000)}`)
+  const [wall = 0, user = 0, system = 0] = text.split('\n').at(-1)?.split(' ').map(Number) ?? []
+  return { wall_s: wall, cpu_s: user + system, peak_mb: peak / 1e6 }
+}
+
+/** Proportional set size of a process and its descendants, bash itself left out, in bytes. */
+function treePss(root: number): number {
+  const children = new Map<number, number[]>()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = read(`/proc/${name}/stat`)
+    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+    children.set(parent, [...(children.get(parent) ?? []), Number(name)])
+  }
+  const walk = (pid: number): number =>
+    (children.get(pid) ?? []).reduce((sum, child) => sum + pss(child) + walk(child), 0)
+  return walk(root)
+}
+
+function pss(pid: number): number {
+  return Number(/^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * 1024
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** Middle of an odd number of values. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
+
+export function medianCost(costs: readonly Cost[]): Cost {
+  return {
+    wall_s: median(costs.map((cost) => cost.wall_s)),
+    cpu_s: median(costs.map((cost) => cost.cpu_s)),
+    peak_mb: Math.max(...costs.map((cost) => cost.peak_mb)),
+  }
+}
