@@ -83,6 +83,7 @@ export class FramePool implements AsyncDisposable {
     const result = new Promise<number>((resolve, reject) => this.#pending.set(job.slot, { resolve, reject }))
     // A job that fails while its owner waits for an earlier one is not unhandled: the owner comes to it.
     result.catch(() => undefined)
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     worker.thread.postMessage(job)
     return result
   }

@@ -97,5 +97,10 @@ function reply(job: FrameJob): FrameReply {
   }
 }
 
-parentPort!.on('message', (job: FrameJob) => parentPort!.postMessage(reply(job)))
-parentPort!.postMessage({ codecWorks: codecWorks() } satisfies WorkerReady)
+function send(message: FrameReply | WorkerReady): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  parentPort!.postMessage(message)
+}
+
+parentPort!.on('message', (job: FrameJob) => send(reply(job)))
+send({ codecWorks: codecWorks() })

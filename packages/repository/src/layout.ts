@@ -73,3 +73,27 @@ export function parseManifestKey(key: ObjectKey): { readonly source: string; rea
   const parts = /^(.+)\/([a-z_]+_\d{8}_\d{6})\.manifest\.json$/.exec(key)
   return parts ? { source: parts[1]!, stem: parts[2]! } : null
 }
+
+/**
+ * A relative path as the part of a source's name behind `<name>/`. Every byte other than `A-Za-z0-9._-`, and a `.` or `-` that
+ * begins or ends a part, becomes `%XX`, so that the name is a key whatever the file is called.
+ */
+export function encodeSourcePath(relative: string): string {
+  const encodePart = (part: string) => {
+    const encoded = Array.from(Buffer.from(part), (byte) => {
+      const char = String.fromCharCode(byte)
+      return /[A-Za-z0-9._-]/.test(char) ? char : percent(byte)
+    }).join('')
+    return encoded.replace(/^[.-]|[.-]$/g, (edge) => percent(edge.charCodeAt(0)))
+  }
+  return relative.split('/').map(encodePart).join('/')
+}
+
+function percent(byte: number): string {
+  return `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+}
+
+/** Key of the manifest of a backup that the catalog knows by its artifact's name. */
+export function manifestKeyOf(backup: { readonly source: string; readonly filename: string }): ObjectKey {
+  return backupKeys(backup.source, backup.filename.split('.', 1)[0] ?? '').manifest
+}

@@ -1,17 +1,18 @@
 import { z } from 'zod'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
+import { isObjectKey } from '@salvor/shared/vocabulary/object-key'
 import { type Backup, BACKUP_TYPES, RETENTION_CLASSES } from '@salvor/shared/vocabulary/backup'
 import { MAX_DOCUMENT_BYTES, readDocument, signDocument, type Signer } from './canonical-json.ts'
 import { MAX_FRAME_BYTES, MAX_SEGMENT_BYTES } from './frames.ts'
+import { pick } from './pick.ts'
 import { artifactName, parseManifestKey, stemFits } from './layout.ts'
-import { isObjectKey } from './object-key.ts'
 
 export const FORMAT_VERSION = 1
 export const ShortText = z.string().max(1024)
 export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 export const InstantText = z.string().regex(/^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{6}Z$/)
-export const SourceName = z.string().max(900).refine(isObjectKey)
+export const SourceName = z.string().max(800).refine(isObjectKey)
 const bytes = z.int().min(0)
 
 const EngineFacts = z
@@ -95,14 +96,27 @@ function misplaced(manifest: Manifest, key: string): string | null {
   return manifest.frames === frames && manifest.segments <= frames ? null : 'its numbers contradict each other'
 }
 
+/** Members that a manifest and the catalog's row of its backup share. */
+const SHARED = [
+  'id',
+  'source',
+  'engine',
+  'type',
+  'retention_class',
+  'filename',
+  'timestamp',
+  'consistent_at',
+  'size_bytes',
+  'source_bytes',
+  'checksum_sha256',
+  'source_db',
+  'retention_until',
+  'parent',
+  'duration_ms',
+] as const satisfies readonly (keyof Manifest & keyof Backup)[]
+
 /** The catalog's row of a backup that was just written or found in a store. */
 export function backupOf(manifest: Manifest, manifestSha256: string): Backup {
-  const { id, source, engine, type, retention_class, filename, timestamp, consistent_at } = manifest
-  const { size_bytes, source_bytes, checksum_sha256, source_db, retention_until, parent, duration_ms } = manifest
-  return {
-    ...{ id, source, engine, type, retention_class, state: 'completed' as const, filename, timestamp, consistent_at },
-    ...{ size_bytes, source_bytes, checksum_sha256, source_db, retention_until, parent, duration_ms },
-    encrypted: manifest.encryption !== null,
-    manifest_sha256: manifestSha256,
-  }
+  const encrypted = manifest.encryption !== null
+  return { ...pick(manifest, SHARED), state: 'completed', encrypted, manifest_sha256: manifestSha256 }
 }

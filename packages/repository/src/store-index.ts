@@ -1,4 +1,24 @@
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
+import { pick } from './pick.ts'
+
+const ROW = [
+  'id',
+  'source',
+  'engine',
+  'type',
+  'retention_class',
+  'state',
+  'filename',
+  'timestamp',
+  'consistent_at',
+  'size_bytes',
+  'source_bytes',
+  'checksum_sha256',
+  'source_db',
+  'retention_until',
+  'parent',
+  'duration_ms',
+] as const
 
 /** The root `manifest.json` of a local store (docs/format.md section 9): the rows of `salvor list --json`, newest first. */
 export function storeIndexBytes(backups: readonly BackupWithCopies[]): Buffer {
@@ -10,11 +30,5 @@ export function storeIndexBytes(backups: readonly BackupWithCopies[]): Buffer {
 }
 
 function rowOf(backup: BackupWithCopies) {
-  const { id, source, engine, type, retention_class, state, filename, timestamp, consistent_at } = backup
-  const { size_bytes, source_bytes, checksum_sha256, source_db, retention_until, parent, duration_ms } = backup
-  const copies = backup.copies.map(({ store, state, key }) => ({ store, state, key }))
-  return {
-    ...{ id, source, engine, type, retention_class, state, filename, timestamp, consistent_at },
-    ...{ size_bytes, source_bytes, checksum_sha256, source_db, retention_until, parent, duration_ms, copies },
-  }
+  return { ...pick(backup, ROW), copies: backup.copies.map((copy) => pick(copy, ['store', 'state', 'key'])) }
 }

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
+import type { ErrorCode } from '@salvor/shared/errors/codes'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ObjectWriter, Store, StoreCapabilities, StoredObject, StoreSpace } from '@salvor/shared/ports/store'
+import { assertKeyPrefix, assertObjectKey } from '@salvor/shared/vocabulary/object-key'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 
 export interface MemoryStoreOptions {
@@ -83,10 +85,11 @@ export class MemoryStore implements Store {
     await this.#enter('read', key, signal)
     const bytes = this.bytes(key)
     const { offset, length } = range ?? { offset: 0, length: bytes.length }
-    if (offset + length > bytes.length) throw this.#error('STORE_IO', { reason: `${key} is shorter than asked for` })
+    const cut = { key, wanted: String(offset + length), found: String(bytes.length) }
+    if (offset + length > bytes.length) throw this.#error('STORE_TRUNCATED', cut)
     const step = this.#options.chunkBytes ?? 65_536
     for (let at = offset; at < offset + length; at += step) {
-      signal.throwIfAborted()
+      assertGoingOn(signal)
       yield bytes.subarray(at, Math.min(at + step, offset + length))
     }
   }
@@ -112,26 +115,30 @@ export class MemoryStore implements Store {
   }
 
   async lockedUntil(key: string, signal: AbortSignal): Promise<Instant | null> {
-    signal.throwIfAborted()
+    assertObjectKey(key)
+    assertGoingOn(signal)
     return this.#locks.get(key) ?? null
   }
 
   async space(signal: AbortSignal): Promise<StoreSpace> {
-    signal.throwIfAborted()
+    assertGoingOn(signal)
     return { used_bytes: [...this.#objects.values()].reduce((sum, { length }) => sum + length, 0), free_bytes: null }
   }
 
-  localPath(): string | null {
+  localPath(key: string): string | null {
+    assertObjectKey(key)
     return null
   }
   async close(): Promise<void> {}
 
   async #enter(operation: MemoryOperation, key: string, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
+    if (operation === 'list') assertKeyPrefix(key)
+    else assertObjectKey(key)
+    assertGoingOn(signal)
     await this.#options.before?.(operation, key)
-    signal.throwIfAborted()
+    assertGoingOn(signal)
   }
-  #error(code: 'STORE_NOT_FOUND' | 'STORE_CONFLICT' | 'STORE_IO' | 'STORE_DENIED', facts: Record<string, string>) {
+  #error(code: ErrorCode, facts: Record<string, string>) {
     return new SalvorError(code, { store: this.name, ...facts })
   }
 }
@@ -140,6 +147,10 @@ export class MemoryStore implements Store {
 interface Parts {
   readonly chunks: readonly Buffer[]
   readonly length: number
+}
+
+function assertGoingOn(signal: AbortSignal): void {
+  if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
 }
 
 interface Upload {

@@ -1,0 +1,135 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { ArtifactContent } from '@salvor/shared/ports/artifact'
+import type { RunProgress } from '@salvor/shared/vocabulary/run'
+import type { Signer } from './canonical-json.ts'
+import { FrameFailure, FramePool } from './frame-pool.ts'
+import type { ArtifactIndex } from './frame-table.ts'
+import type { Manifest } from './manifest.ts'
+import {
+  artifactKeyOf,
+  type CopyAddress,
+  corrupt,
+  openDataKey,
+  readArtifactIndex,
+  readManifest,
+  statArtifact,
+} from './open-backup.ts'
+import { countProgress } from './progress.ts'
+import { type FrameInFlight, frameReason, StoredFrames, type StoredFramesOptions } from './stored-frames.ts'
+
+export interface OpenArtifactRequest extends CopyAddress {
+  readonly threads: number
+  readonly onProgress?: (progress: RunProgress) => void
+}
+
+export interface OpenArtifact extends AsyncDisposable {
+  readonly manifest: Manifest
+  /** `unknown`: worth a notice; a configured keyring refuses it. */
+  readonly signer: Signer
+  readonly content: ArtifactContent
+}
+
+/**
+ * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags and checksum
+ * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Disposing ends the threads and zeroes the key.
+ */
+export async function openArtifact(request: OpenArtifactRequest, signal: AbortSignal): Promise<OpenArtifact> {
+  const { store, threads } = request
+  const { manifest, signer } = await readManifest(request, signal)
+  const { size } = await statArtifact(manifest, store, signal)
+  if (size !== manifest.size_bytes)
+    throw corrupt(manifest, artifactKeyOf(manifest), `it has ${size} bytes, the manifest says ${manifest.size_bytes}`)
+  const index = await readArtifactIndex(manifest, store, signal)
+  const dataKey = await openDataKey(manifest, request, signal)
+  const pool = await openDecoders(manifest, dataKey, threads)
+  const content = new StoredContent({ store, manifest, index, dataKey, pool }, signal, request.onProgress ?? (() => {}))
+  return {
+    manifest,
+    signer,
+    content,
+    async [Symbol.asyncDispose]() {
+      await pool[Symbol.asyncDispose]()
+      dataKey?.fill(0)
+    },
+  }
+}
+
+/** Threads that decode the frames of this artifact. */
+export async function openDecoders(
+  manifest: Manifest,
+  dataKey: Uint8Array | null,
+  threads: number,
+): Promise<FramePool> {
+  const { compression, frame_bytes: frameBytes } = manifest
+  const pool = await FramePool.open({ threads, compression, frameBytes })
+  if (dataKey) pool.memory.key.set(dataKey)
+  return pool
+}
+
+class StoredContent implements ArtifactContent {
+  readonly #options: StoredFramesOptions & { readonly index: ArtifactIndex }
+  readonly #signal: AbortSignal
+  readonly #report: (progress: RunProgress) => void
+  #busy = false
+
+  constructor(options: StoredFramesOptions, signal: AbortSignal, report: (progress: RunProgress) => void) {
+    this.#options = options
+    this.#signal = signal
+    this.#report = report
+  }
+
+  get size(): number {
+    return this.#options.manifest.source_bytes
+  }
+
+  async *chunks(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const { memory } = this.#options.pool
+    for await (const { slot, plain } of this.#pass(null, signal)) yield memory.output(slot).subarray(0, plain)
+  }
+
+  async writeTo(fd: number, signal: AbortSignal): Promise<void> {
+    for await (const _ of this.#pass(fd, signal));
+  }
+
+  /** Frames in order as they are done. Whatever ends the pass, no thread is at work on it, and on `fd`, afterwards. */
+  async *#pass(fd: number | null, signal: AbortSignal): AsyncGenerator<FrameInFlight> {
+    if (this.#busy) throw new SalvorError('INTERNAL', { what: 'an artifact that is read twice at once' })
+    this.#busy = true
+    const { pool } = this.#options
+    const inFlight: FrameInFlight[] = []
+    const progress = countProgress('reading', this.size, this.#report)
+    try {
+      const frames = new StoredFrames(this.#options)
+      for await (const next of frames.read(fd, AbortSignal.any([signal, this.#signal]))) {
+        inFlight.push(next)
+        if (inFlight.length === pool.slots - 1) yield* this.#finish(inFlight, progress)
+      }
+      while (inFlight.length > 0) yield* this.#finish(inFlight, progress)
+      frames.assertWhole()
+    } finally {
+      await Promise.allSettled(inFlight.map(({ done }) => done))
+      for (const { slot } of inFlight) pool.release(slot)
+      this.#busy = false
+    }
+  }
+
+  /** Waits for the oldest frame and hands it out; its slot is free once the taker comes back. */
+  async *#finish(inFlight: FrameInFlight[], progress: (bytes: number) => void): AsyncGenerator<FrameInFlight> {
+    const oldest = inFlight[0]!
+    await oldest.done.catch((error: unknown) => {
+      throw this.#named(error, oldest)
+    })
+    yield oldest
+    inFlight.shift()
+    this.#options.pool.release(oldest.slot)
+    progress(oldest.plain)
+  }
+
+  #named(error: unknown, frame: FrameInFlight): unknown {
+    if (!(error instanceof FrameFailure)) return error
+    const { manifest } = this.#options
+    if (error.kind !== 'write') return corrupt(manifest, artifactKeyOf(manifest), frameReason(error, frame), error)
+    if (error.message === 'ENOSPC') return new SalvorError('DISK_FULL', { what: 'the restore target' }, error)
+    return new SalvorError('RESTORE_FAILED', { target: 'the target', reason: error.message }, error)
+  }
+}

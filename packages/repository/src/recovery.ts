@@ -1,0 +1,112 @@
+import type { Segment } from './frame-table.ts'
+import type { Manifest } from './manifest.ts'
+import type { WrappedKeys } from './wrapped-keys.ts'
+
+/** What the commands of a RECOVERY.md depend on. Names and numbers only: nothing in it comes from a database. */
+export interface RecoveryFacts {
+  readonly manifest: Pick<
+    Manifest,
+    | 'id'
+    | 'filename'
+    | 'timestamp'
+    | 'consistent_at'
+    | 'size_bytes'
+    | 'source_bytes'
+    | 'checksum_sha256'
+    | 'compression'
+  >
+  readonly segments: readonly Segment[]
+  /** Null: the artifact is plain. */
+  readonly keys: { readonly filename: string; readonly wrapped: WrappedKeys['wrapped'] } | null
+}
+
+/** The commands that restore one backup with standard programs alone (docs/format.md section 6). */
+export function recoveryText(facts: RecoveryFacts): string {
+  const { manifest, keys } = facts
+  const isTar = manifest.filename.includes('.tar.')
+  const steps = [
+    `Restore it without Salvor, on a machine with ${programs(facts, isTar)}. Copy the objects of this backup
+into one folder, go there, and run the following in bash, block after block.`,
+    block('1. Compare the artifact with the checksum of its manifest.', checksumCommands(facts)),
+    keys && block(`2. ${KEY_TEXT}`, keyCommands(keys)),
+    block(keys ? '3. Decrypt and decompress.' : '2. Decompress.', contentCommands(facts, isTar)),
+    isTar ? TAR_TEXT : DB_TEXT,
+  ]
+  return `# ${manifest.filename}
+
+Backup ${manifest.id}, begun ${manifest.timestamp}. It holds the state of ${manifest.consistent_at}.
+${steps.filter((step) => step !== null).join('\n')}`
+}
+
+const KEY_TEXT = `Unwrap the data key. recovery.pem is the private recovery key that was printed when the keyring was
+made; the operating key of the keyring opens the other line in its place. The key is on command lines while this runs: use a
+machine of your own, and delete data.key afterwards.`
+
+const DB_TEXT = `
+The database is now restored.db. Stop the program that uses the old one, remove files named like it with -wal, -shm or
+-journal at the end (a stale one would be replayed into the restored database), then put it in place:
+
+    cp restored.db /path/to/app.db
+`
+
+const TAR_TEXT = `
+The data folder is now restored/. For PostgreSQL: give it to the user that runs the server (chown -R), use the server's own major
+version, and start it with this folder. Tablespaces lie in pg_tblspc/<oid>; WAL after the backup is replayed through
+restore_command and recovery.signal as PostgreSQL's documentation describes.
+`
+
+function programs({ manifest, keys }: RecoveryFacts, isTar: boolean): string {
+  const codec = manifest.compression.algorithm === 'zstd' ? 'zstd' : 'gzip'
+  return ['bash', 'sha256sum', codec, ...(keys ? ['openssl'] : []), ...(isTar ? ['tar'] : ['cp'])].join(', ')
+}
+
+function block(title: string, commands: string): string {
+  return `
+${title}
+
+\`\`\`bash
+${commands}
+\`\`\``
+}
+
+function checksumCommands({ manifest }: RecoveryFacts): string {
+  return `set -euo pipefail
+echo '${manifest.checksum_sha256}  ${manifest.filename}' | sha256sum -c -`
+}
+
+function keyCommands({ filename, wrapped }: NonNullable<RecoveryFacts['keys']>): string {
+  const recovery = wrapped.find(({ purpose }) => purpose === 'recovery') ?? wrapped[0]!
+  const others = wrapped.filter((key) => key !== recovery)
+  const note = others.map(
+    ({ purpose, key_id, wrapped }) =>
+      `# ${purpose} key ${key_id} (private half: operating.pem):\n#WRAPPED='${wrapped}'`,
+  )
+  return `# From ${filename}; ${recovery.purpose} key ${recovery.key_id}:
+WRAPPED='${recovery.wrapped}'
+${note.join('\n')}
+(umask 077; printf '%s' "$WRAPPED" | openssl base64 -d -A | openssl pkeyutl -decrypt -inkey recovery.pem \\
+  -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256 -out data.key)
+KEY=$(od -An -v -tx1 data.key | tr -d ' \\n')`
+}
+
+function contentCommands(facts: RecoveryFacts, isTar: boolean): string {
+  const { manifest, segments, keys } = facts
+  const unpack = manifest.compression.algorithm === 'zstd' ? 'zstd -d -c' : 'gzip -d -c'
+  const check = `test "$(wc -c < restored.db)" -eq ${manifest.source_bytes}`
+  const into = isTar ? '| tar -x -p -f - -C restored' : `> restored.db\n${check}`
+  const prepare = isTar ? 'mkdir -m 0700 restored\n' : 'umask 077\n'
+  if (!keys) return `${prepare}${unpack} < ${manifest.filename} ${into}`
+  return `# Each line: where a segment begins (from 1), its length, its IV.
+segments() {
+cat <<'END'
+${segments.map(({ offset, stored, iv }) => `${offset + 1} ${stored} ${Buffer.from(iv!).toString('hex')}`).join('\n')}
+END
+}
+decrypt() {
+  while read -r start length iv; do
+    { tail -c "+$start" ${manifest.filename} || true; } | head -c "$length" \\
+      | openssl enc -d -aes-256-ctr -K "$KEY" -iv "\${iv}00000002"
+  done
+}
+${prepare}segments | decrypt | ${unpack} ${into}`
+}

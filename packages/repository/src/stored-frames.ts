@@ -1,0 +1,129 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Store } from '@salvor/shared/ports/store'
+import { SegmentAuthenticator } from './encrypt.ts'
+import type { DecodeJob } from './frame-jobs.ts'
+import { FrameFailure, type FramePool } from './frame-pool.ts'
+import { type ArtifactIndex, plainLength, type Segment } from './frame-table.ts'
+import { StreamHash } from './hash.ts'
+import type { Manifest } from './manifest.ts'
+import { artifactKeyOf, corrupt } from './open-backup.ts'
+import { ByteFeed } from './read-object.ts'
+
+export interface FrameInFlight {
+  readonly frame: number
+  /** Stored offset of the frame. */
+  readonly offset: number
+  readonly slot: number
+  readonly plain: number
+  /** When the plain bytes are in the slot's output, or where they were sent to. Rejects with FrameFailure. */
+  readonly done: Promise<number>
+}
+
+export interface StoredFramesOptions {
+  readonly store: Store
+  readonly manifest: Manifest
+  readonly index: ArtifactIndex
+  readonly dataKey: Uint8Array | null
+  readonly pool: FramePool
+}
+
+/** One pass over a stored artifact: frames go to the pool as they arrive, tags and checksum are computed on the way. */
+export class StoredFrames {
+  readonly #options: StoredFramesOptions
+  readonly #hash = new StreamHash()
+  readonly #badTags: number[] = []
+
+  constructor(options: StoredFramesOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Every frame in order, already with the pool; its slot belongs to whoever takes it. `fd`: plain bytes go there, each frame to its
+   * own offset, instead of into the slot.
+   */
+  async *read(fd: number | null, signal: AbortSignal): AsyncGenerator<FrameInFlight> {
+    const { store, manifest, index, pool } = this.#options
+    const key = artifactKeyOf(manifest)
+    const range = { offset: 0, length: manifest.size_bytes }
+    await using feed = new ByteFeed(store.read(key, range, signal))
+    const position = new Position(index.segments, this.#options.dataKey)
+    for (let frame = 0, offset = 0; frame < manifest.frames; frame++) {
+      if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
+      const stored = index.frames.stored(frame)
+      const slot = await pool.acquire()
+      const bytes = pool.memory.input(slot).subarray(0, stored)
+      const arrived = await feed.take(bytes).catch((error: unknown) => {
+        pool.release(slot)
+        throw error
+      })
+      if (!arrived) throw corrupt(manifest, key, `it ends within frame ${frame} at offset ${offset}`)
+      this.#hash.update(bytes)
+      const cipher = position.cipher
+      if (!position.advance(bytes)) this.#badTags.push(position.segment)
+      const plain = plainLength(frame, manifest)
+      const into = fd === null ? null : { fd, offset: frame * manifest.frame_bytes }
+      const sha256 = index.frames.sha256(frame).slice()
+      const job: DecodeJob = { kind: 'decode', slot, stored, plain, sha256, cipher, into }
+      yield { frame, offset, slot, plain, done: pool.run(job) }
+      offset += stored
+    }
+  }
+
+  /** Segments whose tags did not fit, after a whole pass. */
+  get badTags(): readonly number[] {
+    return this.#badTags
+  }
+  /** SHA-256 of what passed by. Once. */
+  checksum(): string {
+    return this.#hash.hex()
+  }
+
+  /** After a whole pass in which every frame was good. */
+  assertWhole(): void {
+    const { manifest } = this.#options
+    const key = artifactKeyOf(manifest)
+    if (this.#badTags.length > 0) throw corrupt(manifest, key, `the tag of segment ${this.#badTags[0]} does not fit`)
+    if (this.checksum() !== manifest.checksum_sha256)
+      throw corrupt(manifest, key, 'its SHA-256 is not that of the manifest')
+  }
+}
+
+/** What a job's failure says about the copy. */
+export function frameReason(failure: FrameFailure, { frame, offset }: FrameInFlight): string {
+  const what = failure.kind === 'digest' ? 'does not match the index' : 'does not open'
+  return `frame ${frame} at offset ${offset} ${what}`
+}
+
+/** Where in which segment the next frame lies; authenticates segments as they pass. */
+class Position {
+  segment = 0
+  readonly #segments: readonly Segment[]
+  readonly #dataKey: Uint8Array | null
+  #inSegment = 0
+  #authenticator: SegmentAuthenticator | null = null
+
+  constructor(segments: readonly Segment[], dataKey: Uint8Array | null) {
+    this.#segments = segments
+    this.#dataKey = dataKey
+  }
+  get cipher(): DecodeJob['cipher'] {
+    if (this.#inSegment === this.#segments[this.segment]!.stored) {
+      this.segment++
+      this.#inSegment = 0
+    }
+    const { iv } = this.#segments[this.segment]!
+    return iv && { iv, position: this.#inSegment }
+  }
+  /** False when these bytes end a segment whose tag does not fit. */
+  advance(bytes: Uint8Array): boolean {
+    const { iv, tag, stored } = this.#segments[this.segment]!
+    this.#inSegment += bytes.length
+    if (!this.#dataKey || !iv || !tag) return true
+    this.#authenticator ??= new SegmentAuthenticator(this.#dataKey, iv)
+    this.#authenticator.update(bytes)
+    if (this.#inSegment < stored) return true
+    const authenticator = this.#authenticator
+    this.#authenticator = null
+    return authenticator.accepts(tag)
+  }
+}
