@@ -67,6 +67,16 @@ export const CODES = {
     true,
   ),
   SOURCE_CHANGED: row('{source}: the file was replaced while it was copied', 'salvor backup {source}', true),
+  SOURCE_LOG_GREW: row(
+    '{source}: its write-ahead log grew by {grown} while the copy was read (limit {limit})',
+    'back {source} up at a quieter hour, or name a faster store first in `copies`',
+    true,
+  ),
+  SOURCE_STALLED: row(
+    '{source}: a copy would keep its writers waiting for more than {seconds} s',
+    'switch it to WAL (`PRAGMA journal_mode = WAL` in the application), or back it up at a quieter hour',
+    true,
+  ),
   SOURCE_UNREACHABLE: row(
     '{source}: cannot connect to {where}: {reason}',
     'check that the server runs and that {where} is reachable from this machine',

@@ -15,12 +15,12 @@ export function fileContent(path: string, beforeChunk?: (offset: number) => Prom
     async writeTo(fd, signal) {
       await using source = await open(path, 'r')
       const buffer = Buffer.alloc(CHUNK)
-      for (let offset = 0; offset < size; ) {
+      for (let offset = 0; offset < size;) {
         signal.throwIfAborted()
         await beforeChunk?.(offset)
         const { bytesRead } = await source.read(buffer, 0, CHUNK, offset)
         if (bytesRead === 0) throw new Error(`the file ended at ${offset}`)
-        for (let done = 0; done < bytesRead; ) {
+        for (let done = 0; done < bytesRead;) {
           done += (await writeAt(fd, buffer, done, bytesRead - done, offset + done)).bytesWritten
         }
         offset += bytesRead

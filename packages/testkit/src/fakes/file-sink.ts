@@ -40,7 +40,7 @@ export function openFileSink(path: string | null, options: FileSinkOptions = {})
     },
     async writeFile(fd, size, zeros = []) {
       if (fstatSync(fd).size < size) throw new Error('the file is shorter than promised')
-      for (let offset = 0; offset < size; ) {
+      for (let offset = 0; offset < size;) {
         await (options.beforeChunk ? options.beforeChunk(offset) : pause(0))
         const length = Math.min(buffer.length, size - offset)
         readRange(fd, buffer.subarray(0, length), offset, zeros)
@@ -56,8 +56,13 @@ export function openFileSink(path: string | null, options: FileSinkOptions = {})
 }
 
 /** Ranges in `zeros` are not read, as the port says: whatever the file holds there must not come through. */
-function readRange(fd: number, into: Buffer, offset: number, zeros: readonly { offset: number; length: number }[]): void {
-  for (let done = 0; done < into.length; ) {
+function readRange(
+  fd: number,
+  into: Buffer,
+  offset: number,
+  zeros: readonly { offset: number; length: number }[],
+): void {
+  for (let done = 0; done < into.length;) {
     const got = readSync(fd, into, done, into.length - done, offset + done)
     if (got === 0) throw new Error(`the file ended at ${offset + done}`)
     done += got

@@ -1,0 +1,129 @@
+import type Database from 'better-sqlite3'
+import type { DatabaseFacts, Ticks } from './messages.ts'
+import { factsOf, type OpenSource } from './open-source.ts'
+import type { Line } from './worker.ts'
+
+/** Passes that only accept an empty gap; after them a small rest may be moved under the lock. */
+const PATIENT_ATTEMPTS = 4
+/** The rest that is moved under the write lock: at most this, and only where the last pass was quick (its fsyncs). */
+const REST_BYTES = 1_000_000
+const REST_MS = 10
+
+/** Two connections: one takes the write lock for a moment, the other moves frames and then holds the snapshot. */
+export interface Freezer {
+  readonly reader: Database.Database
+  readonly page_size: number
+  takeWriteLock(): boolean
+  dropWriteLock(): void
+  checkpoint(kind: 'passive' | 'noop'): Progress
+  beginRead(): void
+  release(): void
+}
+
+/** Frames in the write-ahead log, and how many of them lie in the main file. */
+interface Progress {
+  readonly busy: number
+  readonly log: number
+  readonly checkpointed: number
+}
+
+export interface Snapshot {
+  /** The main file alone is the whole state, and no checkpoint can write to it while the reader lives. */
+  readonly whole: boolean
+  readonly facts: DatabaseFacts
+  readonly at: Ticks
+}
+
+export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line): Freezer {
+  const reader = source.connect(lockWaitMs)
+  const begin = reader.prepare('BEGIN')
+  const read = reader.prepare('SELECT count(*) FROM sqlite_schema').pluck()
+  const end = reader.prepare('ROLLBACK')
+  const passive = reader.prepare<[], Progress>('PRAGMA wal_checkpoint(PASSIVE)')
+  const noop = reader.prepare<[], Progress>('PRAGMA wal_checkpoint(NOOP)')
+  read.get()
+  // Its waits are short, so that a lock that was missed is asked for again soon.
+  const writer = source.connect(100)
+  const lock = writer.prepare('BEGIN IMMEDIATE')
+  const unlock = writer.prepare('ROLLBACK')
+  writer.prepare('SELECT count(*) FROM sqlite_schema').get()
+  return {
+    reader,
+    page_size: Number(reader.pragma('page_size', { simple: true })),
+    takeWriteLock() {
+      try {
+        lock.run()
+      } catch (error) {
+        if (isBusy(error)) return false
+        throw error
+      }
+      line.note({ locked: true })
+      return true
+    },
+    dropWriteLock() {
+      unlock.run()
+      line.note({ locked: false })
+    },
+    checkpoint(kind) {
+      const progress = (kind === 'passive' ? passive : noop).get()
+      if (!progress) throw new Error('wal_checkpoint gave no row')
+      return progress
+    },
+    beginRead() {
+      begin.run()
+      read.get()
+    },
+    release() {
+      end.run()
+    },
+  }
+}
+
+/**
+ * One try. The bulk of the log is moved without a lock; then, with writers kept out, either nothing is left to move or
+ * a small rest is moved, and the reader's snapshot begins. Everything moved means that the reader holds the lock that
+ * every checkpoint needs to write to the main file. `accept: 'any'` takes the snapshot even where frames are left.
+ */
+export function freeze(
+  freezer: Freezer,
+  options: { readonly attempt: number; readonly lockWaitMs: number; readonly accept: 'whole' | 'any' },
+): { readonly snapshot: Snapshot | null; readonly lock_ms: number } {
+  const begun = performance.now()
+  freezer.checkpoint('passive')
+  const mayMoveRest = options.attempt > PATIENT_ATTEMPTS && performance.now() - begun < REST_MS
+  waitForWriteLock(freezer, options.lockWaitMs)
+  const locked = process.hrtime.bigint()
+  let begunAt: { readonly whole: boolean; readonly at: Ticks } | null = null
+  try {
+    const whole = isWhole(freezer, mayMoveRest)
+    if (whole || options.accept === 'any') {
+      freezer.beginRead()
+      begunAt = { whole, at: process.hrtime.bigint() }
+    }
+  } finally {
+    freezer.dropWriteLock()
+  }
+  const lock_ms = Number(process.hrtime.bigint() - locked) / 1e6
+  return { snapshot: begunAt && { ...begunAt, facts: factsOf(freezer.reader) }, lock_ms }
+}
+
+function isWhole(freezer: Freezer, mayMoveRest: boolean): boolean {
+  const seen = freezer.checkpoint('noop')
+  const rest = seen.log - seen.checkpointed
+  if (rest === 0) return true
+  if (!mayMoveRest || rest * freezer.page_size > REST_BYTES) return false
+  const moved = freezer.checkpoint('passive')
+  return moved.busy === 0 && moved.log === moved.checkpointed
+}
+
+function waitForWriteLock(freezer: Freezer, waitMs: number): void {
+  const begun = performance.now()
+  while (!freezer.takeWriteLock()) {
+    if (performance.now() - begun > waitMs)
+      throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' })
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY')
+}

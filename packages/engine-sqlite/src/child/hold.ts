@@ -1,0 +1,56 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { coded, type Report, type RequestOf } from './messages.ts'
+import { copyInTransaction } from './backup-api.ts'
+import { freeze, openFreezer, type Freezer } from './freeze-holder.ts'
+import { followJournaled } from './journaled.ts'
+import { identityOf, openSource } from './open-source.ts'
+import type { Line } from './worker.ts'
+
+type Hold = RequestOf<'hold'>
+
+/** Holds one consistent state of a database in use for as long as the parent wants to read it. */
+export async function hold(request: Hold, line: Line): Promise<Report> {
+  using source = openSource(request.path)
+  if (!source.wal) return await followJournaled(request, source, line)
+  const freezer = openFreezer(source, request.lock_wait_ms, line)
+  // The name may have got another file between the look at it and the opening by SQLite.
+  const now = identityOf(request.path)
+  if (now.ino !== source.file.ino || now.dev !== source.file.dev)
+    throw coded('EREPLACED', 'replaced while it was opened')
+
+  const frozen = await tryToFreeze(freezer, request)
+  line.report({ ...frozen, file: source.file })
+  let command = await line.next()
+  if (command.command === 'copy') {
+    await copyInTransaction(freezer.reader, request.copy, frozen.facts)
+    line.report({ report: 'copied' })
+    command = await line.next()
+  }
+  freezer.release()
+  return { report: 'released', lock_ms: frozen.lock_ms }
+}
+
+/**
+ * A reader of the application that stays in an old snapshot keeps frames from being moved for as long as it likes: after
+ * the deadline a plain read transaction is held instead, from which the fallback copies. `lock_ms` is the longest hold of
+ * all tries.
+ */
+async function tryToFreeze(freezer: Freezer, request: Hold) {
+  const begun = performance.now()
+  let longest = 0
+  for (let attempt = 1; ; attempt += 1) {
+    const last = attempt >= request.attempts || performance.now() - begun > request.deadline_ms
+    const seen = freeze(freezer, { attempt, lockWaitMs: request.lock_wait_ms, accept: last ? 'any' : 'whole' })
+    longest = Math.max(longest, seen.lock_ms)
+    if (seen.snapshot) {
+      const { whole, ...snapshot } = seen.snapshot
+      return {
+        report: whole ? ('frozen' as const) : ('pinned' as const),
+        ...snapshot,
+        lock_ms: longest,
+        attempts: attempt,
+      }
+    }
+    await pause(attempt < 8 ? 2 : 100)
+  }
+}

@@ -1,0 +1,44 @@
+import { Worker } from 'node:worker_threads'
+import type { LockNote, Report, Request } from './messages.ts'
+
+/**
+ * Entry of the only processes in which Salvor opens databases. SQLite runs in a thread, so that this one is always free
+ * to end the process: when the parent is gone, whatever SQLite is doing, and when the write lock is held for too long.
+ * Ending is always safe: the system drops the locks, and SQLite is made for it.
+ */
+const end = (): void => {
+  process.kill(process.pid, 'SIGKILL')
+}
+process.once('disconnect', end)
+// A terminal's Ctrl-C reaches the whole group: the parent decides, and its end is ours.
+process.on('SIGINT', () => undefined)
+process.on('SIGTERM', () => undefined)
+
+process.once('message', (request: Request) => {
+  const entry = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+  const worker = new Worker(entry, { workerData: request })
+  const lockLimit = request.task === 'hold' ? request.write_lock_ms : 0
+  let watchdog: NodeJS.Timeout | undefined
+  const report = (message: Report): boolean | undefined => process.send?.(message)
+
+  worker.on('message', (message: Report | LockNote) => {
+    if ('report' in message) {
+      report(message)
+      return
+    }
+    clearTimeout(watchdog)
+    if (message.locked) {
+      watchdog = setTimeout(() => {
+        report({ report: 'overran' })
+        end()
+      }, lockLimit)
+    }
+  })
+  worker.on('error', (error) => {
+    report({ report: 'failed', code: 'ERR_WORKER', text: error.message })
+  })
+  process.on('message', (command) => {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    worker.postMessage(command)
+  })
+})

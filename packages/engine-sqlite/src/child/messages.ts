@@ -1,0 +1,94 @@
+/** What the parent asks of a child process that opens databases. Bytes of a database never cross, only facts. */
+export type Request =
+  | { readonly task: 'probe'; readonly path: string; readonly lock_wait_ms: number }
+  | {
+      readonly task: 'hold'
+      readonly path: string
+      /** Where the fallback routes may put a copy. */
+      readonly copy: string
+      readonly lock_wait_ms: number
+      readonly write_lock_ms: number
+      readonly attempts: number
+      readonly deadline_ms: number
+    }
+  | { readonly task: 'settle'; readonly path: string }
+  | { readonly task: 'examine'; readonly path: string }
+
+export type RequestOf<T extends Request['task']> = Extract<Request, { task: T }>
+
+/** The next step of a `hold` or an `examine`. */
+export type Command =
+  | { readonly command: 'copy' | 'share' | 'free' | 'release' }
+  | { readonly command: 'integrity' | 'foreign_keys' }
+  | { readonly command: 'check'; readonly sql: string }
+
+export interface FileIdentity {
+  readonly dev: bigint
+  readonly ino: bigint
+}
+
+export interface DatabaseFacts {
+  readonly sqlite_version: string
+  readonly journal_mode: string
+  readonly page_size: number
+  readonly page_count: number
+  readonly data_version: number
+  readonly auto_vacuum: number
+  readonly user_version: number
+  readonly application_id: number
+}
+
+/** A moment on the machine's monotonic clock, which all processes share: the parent turns it into wall time. */
+export type Ticks = bigint
+
+export type Report =
+  | { readonly report: 'probed'; readonly facts: DatabaseFacts; readonly size: number; readonly file: FileIdentity }
+  /** The main file holds the whole state and does not change until the release. */
+  | {
+      readonly report: 'frozen'
+      readonly facts: DatabaseFacts
+      readonly file: FileIdentity
+      readonly at: Ticks
+      readonly lock_ms: number
+      readonly attempts: number
+    }
+  /** No such moment was found; a read transaction is open, from which `copy` can be asked for. */
+  | {
+      readonly report: 'pinned'
+      readonly facts: DatabaseFacts
+      readonly file: FileIdentity
+      readonly at: Ticks
+      readonly lock_ms: number
+      readonly attempts: number
+    }
+  /** Rollback journal: nothing is held; `share` and `free` can be asked for, in turns. */
+  | {
+      readonly report: 'journaled'
+      readonly facts: DatabaseFacts
+      readonly file: FileIdentity
+      readonly at: Ticks
+    }
+  /** A whole copy of the snapshot lies at `copy`. */
+  | { readonly report: 'copied' }
+  /** A shared lock is held: no commit until it is freed. */
+  | { readonly report: 'shared'; readonly facts: DatabaseFacts; readonly at: Ticks }
+  | { readonly report: 'freed'; readonly lock_ms: number }
+  | { readonly report: 'released'; readonly lock_ms: number }
+  | { readonly report: 'settled' }
+  | { readonly report: 'examined'; readonly ok: boolean; readonly detail: string; readonly missing: string | null }
+  /** `code`: of SQLite or of the system. `text` is SQLite's, for the tasks whose text holds no rows. */
+  | { readonly report: 'failed'; readonly code: string; readonly text: string }
+  /** The write lock was held for too long, so the process ends itself now. */
+  | { readonly report: 'overran' }
+
+export type ReportOf<R extends Report['report']> = Extract<Report, { report: R }>
+
+/** From the worker thread to the main thread of the child only: the write lock was taken, or given back. */
+export interface LockNote {
+  readonly locked: boolean
+}
+
+/** An error with a code of SQLite's kind, for what is found before SQLite is asked. */
+export function coded(code: string, text: string): Error {
+  return Object.assign(new Error(text), { code })
+}

@@ -1,0 +1,43 @@
+import { isAbsolute } from 'node:path'
+import { z } from 'zod'
+
+export const SqliteConfig = z.strictObject({
+  /** Relative paths are made absolute against the configuration file before they come here. */
+  path: z.string().min(1).refine(isAbsolute, 'an absolute path of a database file'),
+})
+export type SqliteConfig = z.infer<typeof SqliteConfig>
+
+/** How much a backup may ask of a source and of the disk. Not in the configuration: DESIGN promises them. */
+export interface Limits {
+  /** How long a lock that another program holds is waited for. */
+  readonly lock_wait_ms: number
+  /** The longest the write lock may be held; the process that holds it is killed then, and another route taken. */
+  readonly write_lock_ms: number
+  /** Tries to find the moment in which the whole write-ahead log lies in the main file. */
+  readonly freeze_attempts: number
+  readonly freeze_deadline_ms: number
+  /** How much a write-ahead log may grow on disk because its frames are held. */
+  readonly wal_bytes: number
+  /** Rollback journal: what is read under one shared lock. */
+  readonly slice_bytes: number
+  /** Rollback journal: commits between slices, and time, after which all is copied under one lock. */
+  readonly slice_restarts: number
+  readonly slices_deadline_ms: number
+  /** Rollback journal: the longest that a writer may be made to wait. */
+  readonly hold_ms: number
+  /** How long one check of the configuration may run. */
+  readonly check_ms: number
+}
+
+export const LIMITS: Limits = {
+  lock_wait_ms: 10_000,
+  write_lock_ms: 25,
+  freeze_attempts: 50,
+  freeze_deadline_ms: 5_000,
+  wal_bytes: 256_000_000,
+  slice_bytes: 16 * 1024 * 1024,
+  slice_restarts: 10,
+  slices_deadline_ms: 300_000,
+  hold_ms: 10_000,
+  check_ms: 600_000,
+}

@@ -1,0 +1,43 @@
+import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
+import { LIMITS, SqliteConfig, type Limits } from './config.ts'
+import { takeOfflineSnapshot } from './offline-snapshot.ts'
+import { probeSource } from './probe.ts'
+import { proveCopy } from './prove.ts'
+import { restoreFile } from './restore.ts'
+import type { Site } from './site.ts'
+import { takeSnapshot } from './snapshot.ts'
+import { readingFailure } from './sqlite-failure.ts'
+import { assertTarget } from './target.ts'
+
+/** One SQLite database. Tests give tighter limits; the product has those of `LIMITS`. */
+export function openEngine(config: SqliteConfig, context: EngineContext, limits: Limits = LIMITS): Engine {
+  const site: Site = { path: config.path, context, limits }
+  return {
+    probe: (signal) => reading(site, config.path, probeSource(site, signal)),
+    snapshot: (sink, signal) => reading(site, config.path, takeSnapshot(site, sink, signal)),
+    assertTarget: async (target, inPlace) => {
+      await assertTarget(target, inPlace, site.path)
+    },
+    offlineSnapshot: (target, sink, signal) => reading(site, target, takeOfflineSnapshot(site, target, sink, signal)),
+    restore: (content, request, signal) => restoreFile(site, content, request, signal),
+    prove: (restored, checks, _engineFacts, signal) => proveCopy(site, restored, checks, signal),
+  }
+}
+
+async function reading<T>(site: Site, what: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const { source, scratch_dir: scratch } = site.context
+    throw readingFailure({ source, what, waited_ms: site.limits.lock_wait_ms, scratch }, error)
+  }
+}
+
+export const adapter: EngineAdapter<SqliteConfig> = {
+  kind: 'sqlite',
+  schema: SqliteConfig,
+  secrets: [],
+  artifact: 'db',
+  types: ['full'],
+  open: openEngine,
+}

@@ -1,0 +1,20 @@
+import type { Check } from '@salvor/shared/vocabulary/verification'
+import { examine, INTEGRITY, type Question } from './examination.ts'
+import type { Site } from './site.ts'
+
+const NAME_LENGTH = 200
+
+/** Opens a restored copy with SQLite, isolated: the engine's own checks, then those of the configuration. */
+export function proveCopy(
+  site: Site,
+  restored: string,
+  checks: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly Check[]> {
+  const { source, scratch_dir: scratch } = site.context
+  const questions = checks.map((sql): Question => {
+    const name = sql.replaceAll(/\s+/g, ' ').trim().slice(0, NAME_LENGTH)
+    return { name, command: { command: 'check', sql }, limit_ms: site.limits.check_ms }
+  })
+  return examine({ path: restored, source, scratch }, [...INTEGRITY, ...questions], signal)
+}

@@ -1,0 +1,42 @@
+import { join } from 'node:path'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { SnapshotSink } from '@salvor/shared/ports/artifact'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
+import type { DatabaseFacts } from './child/messages.ts'
+import type { Found, Site } from './site.ts'
+import type { SqliteProcess } from './sqlite-process.ts'
+
+/** How the bytes came to the sink, and what that cost the application. */
+export interface Route {
+  readonly route: 'freeze' | 'backup-api' | 'shared-lock'
+  readonly facts: DatabaseFacts
+  readonly consistent_at: Instant
+  /** The longest that a writer was kept from committing. */
+  readonly lock_ms: number
+  readonly attempts: number
+  readonly restarts: number
+  readonly wal_grown_bytes: number
+}
+
+export interface Work {
+  readonly site: Site
+  readonly found: Found
+  readonly sqlite: SqliteProcess
+  readonly sink: SnapshotSink
+  readonly signal: AbortSignal
+}
+
+/** Where the routes that copy first put the copy. */
+export function copyPath(site: Site): string {
+  return join(site.context.scratch_dir, 'copy.db')
+}
+
+/** A promise that only ever rejects, for racing work that does not listen to the signal itself. */
+export function rejectOnAbort(signal: AbortSignal): Disposable & { readonly aborted: Promise<never> } {
+  const aborted = Promise.withResolvers<never>()
+  aborted.promise.catch(() => undefined)
+  const reject = (): void => aborted.reject(new SalvorError('INTERRUPTED', {}, signal.reason))
+  if (signal.aborted) reject()
+  else signal.addEventListener('abort', reject, { once: true })
+  return { aborted: aborted.promise, [Symbol.dispose]: () => signal.removeEventListener('abort', reject) }
+}

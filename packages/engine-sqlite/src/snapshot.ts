@@ -1,0 +1,118 @@
+import { rm } from 'node:fs/promises'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { SnapshotSink } from '@salvor/shared/ports/artifact'
+import type { SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { DatabaseFacts, ReportOf } from './child/messages.ts'
+import { pushFrozen } from './frozen.ts'
+import { copyJournaled } from './journaled.ts'
+import { openRaw, pushFile } from './raw-file.ts'
+import { assertRoom } from './scratch-copy.ts'
+import { assertLocalDisk, findDatabase, instantOfTicks, type Found, type Site } from './site.ts'
+import { sourceFailure } from './sqlite-failure.ts'
+import { startSqlite, type SqliteProcess } from './sqlite-process.ts'
+import { copyPath, rejectOnAbort, type Route, type Work } from './route.ts'
+import { watchWal } from './wal-watch.ts'
+
+type Start = ReportOf<'frozen' | 'pinned' | 'journaled'>
+
+/** Overruns after which frames are no longer moved under the lock, and after which the machine is called too slow. */
+const OVERRUNS_MOVING = 2
+const OVERRUNS = 6
+
+/** One consistent copy of a database in use. All SQLite happens in a child; this process reads bytes only. */
+export async function takeSnapshot(site: Site, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts> {
+  const found = await findDatabase(site)
+  for (let overruns = 0; ; overruns += 1) {
+    await using sqlite = startHolder(site, found, overruns, signal)
+    const start = await sqlite.next('frozen', 'pinned', 'journaled', 'overran')
+    if (start.report === 'overran') {
+      site.context.log.warn({ overruns: overruns + 1 }, 'the write lock was given back because it took too long')
+      if (overruns + 1 < OVERRUNS) continue
+      throw new SalvorError('TASK_DIED', { task: 'the SQLite helper', how: 'a machine too slow for a short lock' })
+    }
+    assertLocalDisk(found, start.facts.journal_mode === 'wal', site.context.source)
+    const route = await follow(start, { site, found, sqlite, sink, signal })
+    return snapshotFacts(site, found, route)
+  }
+}
+
+function startHolder(site: Site, found: Found, overruns: number, signal: AbortSignal): SqliteProcess {
+  const { context, limits } = site
+  const request = {
+    task: 'hold' as const,
+    path: found.path,
+    copy: copyPath(site),
+    lock_wait_ms: limits.lock_wait_ms,
+    write_lock_ms: limits.write_lock_ms,
+    attempts: overruns < OVERRUNS_MOVING ? limits.freeze_attempts : 1,
+    deadline_ms: limits.freeze_deadline_ms,
+  }
+  const { scratch_dir: scratch, source } = context
+  const failure = sourceFailure({ source, what: site.path, waited_ms: limits.lock_wait_ms, scratch })
+  return startSqlite(request, { scratch, signal, failure })
+}
+
+async function follow(start: Start, work: Work): Promise<Route> {
+  if (start.report === 'frozen') return pushFrozen(start, work)
+  const route = start.report === 'pinned' ? await copyPinned(start, work) : await copyJournaled(start, work)
+  await pushCopy(route.facts, work)
+  return route
+}
+
+/** A reader of the application kept frames from being moved: SQLite's own copy out of a read transaction. */
+async function copyPinned(start: ReportOf<'pinned'>, work: Work): Promise<Route> {
+  const { site, found, sqlite } = work
+  const consistent_at = instantOfTicks(start.at, site.context.now)
+  const bytes = start.facts.page_size * start.facts.page_count
+  await assertRoom(site.context.scratch_dir, bytes)
+  using watch = await watchWal(found.path, site.limits.wal_bytes, site.context.source)
+  site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: bytes })
+  sqlite.tell({ command: 'copy' })
+  await Promise.race([sqlite.next('copied'), watch.exceeded])
+  sqlite.tell({ command: 'release' })
+  await sqlite.next('released')
+  return {
+    route: 'backup-api',
+    facts: start.facts,
+    consistent_at,
+    lock_ms: start.lock_ms,
+    attempts: start.attempts,
+    restarts: 0,
+    wal_grown_bytes: await watch.grown(),
+  }
+}
+
+/** From the copy aside to the sink; the source is free by now. */
+async function pushCopy(facts: DatabaseFacts, work: Work): Promise<void> {
+  const bytes = facts.page_size * facts.page_count
+  if (bytes === 0) return
+  const copy = copyPath(work.site)
+  work.site.context.progress({ phase: 'copy', done_bytes: 0, total_bytes: bytes })
+  await work.sqlite[Symbol.asyncDispose]()
+  using abort = rejectOnAbort(work.signal)
+  const pushed = pushFile(await openRaw(copy), bytes, facts.page_size, work.sink)
+  pushed.catch(() => undefined)
+  await Promise.race([pushed, abort.aborted])
+  await rm(copy)
+  work.site.context.progress({ phase: 'copy', done_bytes: bytes, total_bytes: bytes })
+}
+
+function snapshotFacts(site: Site, found: Found, route: Route): SnapshotFacts {
+  const { facts, consistent_at, ...cost } = route
+  const notices = [...found.notices]
+  if (route.route === 'backup-api' && facts.journal_mode === 'wal') {
+    notices.push('a program kept an old snapshot open, so the copy went through the disk of sandbox_dir')
+  }
+  if (facts.journal_mode !== 'wal') notices.push(journalNotice(route.lock_ms))
+  return {
+    source_db: site.path,
+    consistent_at,
+    engine_facts: { ...cost, lock_ms: Math.round(cost.lock_ms * 1000) / 1000, ...facts, consistent_at },
+    notices,
+  }
+}
+
+export function journalNotice(lockMs: number | null): string {
+  const waited = lockMs === null ? '' : ` (this time up to ${Math.ceil(lockMs)} ms)`
+  return `rollback-journal mode: writers wait while a copy is read${waited}; in WAL mode they would not`
+}
