@@ -1,6 +1,8 @@
 import { parseClaim, serializeClaim, type Claim } from '@salvor/repository/claim'
 import { claimKey } from '@salvor/repository/layout'
-import { putObject, readObject } from '@salvor/repository/put-object'
+import { putObject } from '@salvor/repository/put-object'
+import { readObject } from '@salvor/repository/read-object'
+import { MAX_DOCUMENT_BYTES } from '@salvor/repository/canonical-json'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
 
@@ -18,7 +20,7 @@ export async function claimSource(deps: Deps, source: string, storeName: string,
   }
   const claim: Claim = { format_version: 1, catalog_id, epoch, source, since: deps.clock.now() }
   try {
-    await putObject(deps.store(storeName), claimKey(source, epoch), serializeClaim(claim, deps.keyring), signal)
+    await putObject(deps.store(storeName), claimKey(source, epoch), [serializeClaim(claim, deps.keyring)], signal)
   } catch (error) {
     // Another catalog of the same epoch was a moment earlier.
     const lost = error instanceof SalvorError && error.code === 'STORE_CONFLICT'
@@ -33,7 +35,7 @@ async function newestClaim(deps: Deps, source: string, storeName: string, signal
   const store = deps.store(storeName)
   let newest: Claim | null = null
   for await (const { key } of store.list(`${source}/claims/`, signal)) {
-    const { body } = parseClaim(await readObject(store, key, signal), key, deps.keyring)
+    const { body } = parseClaim(await readObject(store, key, MAX_DOCUMENT_BYTES, signal), key, deps.keyring)
     if (newest === null || body.epoch > newest.epoch) newest = body
   }
   return newest

@@ -43,7 +43,9 @@ export async function fanOut(
 ): Promise<readonly Landing[]> {
   const uploads = await Promise.all(to.map((destination) => begin(destination, key, options.size, signal)))
   try {
-    const { size, sha256 } = await pump(from.read(key, null, signal), uploads, options)
+    const pumped = await pump(from.read(key, null, signal), uploads, options)
+    if (pumped === null) return uploads.map(({ store, error }) => ({ store, error }))
+    const { size, sha256 } = pumped
     if (options.sha256 !== null && sha256 !== options.sha256) {
       throw new SalvorError('ARTIFACT_CORRUPT', {
         key: `${from.name}/${key}`,
@@ -70,6 +72,7 @@ async function begin(to: Destination, key: ObjectKey, size: number | null, signa
   }
 }
 
+/** Null: no store takes any more, so the rest was not read. */
 async function pump(chunks: AsyncIterable<Uint8Array>, uploads: readonly Upload[], options: FanOutOptions) {
   const hash = createHash('sha256')
   let size = 0
@@ -78,7 +81,7 @@ async function pump(chunks: AsyncIterable<Uint8Array>, uploads: readonly Upload[
     hash.update(chunk)
     size += chunk.byteLength
     await Promise.all(writing)
-    if (uploads.length > 0 && uploads.every((upload) => upload.error !== null)) break
+    if (uploads.length > 0 && uploads.every((upload) => upload.error !== null)) return null
     options.onBytes(size)
   }
   return { size, sha256: hash.digest('hex') }

@@ -1,4 +1,5 @@
-import { backupObjects, type BackupObject } from '@salvor/repository/backup-objects'
+import { backupObjects } from '@salvor/repository/backup-objects'
+import { readManifest } from '@salvor/repository/open-backup'
 import { manifestKeyOf } from '@salvor/repository/layout'
 import { bestCopies } from '@salvor/policy/copies'
 import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -52,34 +53,51 @@ async function replicateFrom(
 ): Promise<{ arrived: readonly Arrival[]; missed: readonly Missed[] }> {
   const began = deps.clock.monotonicMs()
   const missed = new Map<string, SalvorError>()
-  const objects = await backupObjects(from, manifestKeyOf(backup), backup.manifest_sha256, deps.keyring, signal)
-  const total_bytes = objects.reduce((sum, object) => sum + object.size, 0)
-  let before = 0
-  for (const object of objects) {
+  const address = {
+    store: from,
+    manifest_key: manifestKeyOf(backup),
+    manifest_sha256: backup.manifest_sha256,
+    keyring: deps.keyring,
+  }
+  const { manifest } = await readManifest(address, signal)
+  const artifact = `${backup.source}/${backup.filename}`
+  for (const key of await backupObjects(manifest, address.manifest_key, from, signal)) {
     const open = missing.filter((copy) => !missed.has(copy.store))
     if (open.length === 0) break
-    const onBytes = (done: number): void => progress({ phase: 'copying', done_bytes: before + done, total_bytes })
+    // The artifact is nearly all of it, and all that is worth resuming.
+    const object =
+      key === artifact
+        ? { key, size: backup.size_bytes, sha256: backup.checksum_sha256 }
+        : { key, size: null, sha256: null }
+    const onBytes = (done_bytes: number): void => {
+      if (key === artifact) progress({ phase: 'copying', done_bytes, total_bytes: backup.size_bytes })
+    }
     for (const landing of await copyObject(deps, from, backup, object, open, onBytes, signal)) {
       if (landing.error !== null) missed.set(landing.store, landing.error)
     }
-    before += object.size
   }
   const duration_ms = Math.round(deps.clock.monotonicMs() - began)
   const arrived = missing.filter((copy) => !missed.has(copy.store)).map(({ store }) => ({ store, duration_ms }))
   return { arrived, missed: [...missed].map(([store, error]) => ({ store, error })) }
 }
 
+/** Null: a side object, which the verifier reads with the manifest's digests; its store echoes what it took. */
+interface CopiedObject {
+  readonly key: string
+  readonly size: number | null
+  readonly sha256: string | null
+}
+
 function copyObject(
   deps: Deps,
   from: Store,
   backup: BackupWithCopies,
-  object: BackupObject,
+  object: CopiedObject,
   open: readonly Copy[],
   onBytes: (done: number) => void,
   signal: AbortSignal,
 ) {
-  // Only the artifact is worth resuming; the side objects are small.
-  const isArtifact = object.key === `${backup.source}/${backup.filename}`
+  const isArtifact = object.sha256 !== null
   const destinations = open.map((copy) => ({ store: deps.store(copy.store), resume: isArtifact ? copy.upload : null }))
   const onToken = async (store: string, token: string): Promise<void> => {
     if (isArtifact) await deps.catalog.saveUpload(backup.id, store, token)
