@@ -1,5 +1,3 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,20 +23,6 @@ test('without a keyring a signing key is made once, for this user only', async (
   const bytes = Buffer.from('bytes')
   expect(again.check(bytes, first.sign(bytes))).toBe('trusted')
   expect((await stat(join(data_dir, 'signing-key.json'))).mode & 0o777).toBe(0o600)
-  expect(await readdir(data_dir)).toEqual(['signing-key.json'])
-})
-
-test('processes that start at once end with one key', async () => {
-  const data_dir = join(await folder(), 'data')
-  const script = join(import.meta.dirname, 'keyring-file.fixture.ts')
-  const signers = await Promise.all(
-    Array.from({ length: 4 }, async () => {
-      const child = fork(script, [data_dir], { execArgv: ['--conditions=source'] })
-      const [signer] = (await once(child, 'message')) as [string]
-      return signer
-    }),
-  )
-  expect(new Set(signers).size).toBe(1)
   expect(await readdir(data_dir)).toEqual(['signing-key.json'])
 })
 

@@ -1,0 +1,26 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Clock } from '@salvor/shared/ports/clock'
+import type { Log } from '@salvor/shared/ports/log'
+import type { Tasks } from '@salvor/shared/ports/tasks'
+import type { LoadedConfig } from '../config/loaded-config.ts'
+import { performTask } from './perform-task.ts'
+import { makeScratch } from './scratch.ts'
+
+export interface InlineOptions {
+  readonly config: () => LoadedConfig
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Runs tasks in this process: for tests, and where a process of its own is not worth it. */
+export function inlineTasks({ config, clock, log }: InlineOptions): Tasks {
+  return {
+    async run(task, input, progress, signal) {
+      if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
+      const current = config()
+      await using scratch = await makeScratch(current, log)
+      const context = { config: current, clock, log: log.child({ task }), scratch_dir: scratch.path, progress, signal }
+      return await performTask(task, input, context)
+    },
+  }
+}

@@ -1,0 +1,25 @@
+import type { TaskTable } from '@salvor/shared/ports/tasks'
+import { loadKeyring } from '../keyring-file.ts'
+import { inspect } from './inspect.ts'
+import { prove } from './prove.ts'
+import { restore } from './restore.ts'
+import { snapshot } from './snapshot.ts'
+import type { TaskBody, TaskContext } from './task-context.ts'
+
+const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = { snapshot, inspect, prove, restore }
+
+export type TaskName = keyof TaskTable
+
+export type PerformTask = <K extends TaskName>(
+  task: K,
+  input: TaskTable[K]['input'],
+  context: Omit<TaskContext, 'keyring'>,
+) => Promise<TaskTable[K]['output']>
+
+/** Runs a task in this process. */
+export const performTask: PerformTask = async (task, input, context) => {
+  const { config, clock } = context
+  const place = { keyring_file: config.keyring_file, data_dir: config.settings.data_dir }
+  const keyring = await loadKeyring(place, () => clock.now())
+  return await BODIES[task](input, { ...context, keyring })
+}

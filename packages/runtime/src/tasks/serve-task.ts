@@ -1,0 +1,103 @@
+import { rm } from 'node:fs/promises'
+import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { RunProgress } from '@salvor/shared/vocabulary/run'
+import { installedAdapters, type Adapters } from '../adapters/installed-adapters.ts'
+import { systemClock } from '../clock.ts'
+import { parseConfig } from '../config/load-config.ts'
+import type { LoadedConfig } from '../config/loaded-config.ts'
+import { createLog } from '../log.ts'
+import { createRedactor } from '../redact.ts'
+import type { PerformTask } from './perform-task.ts'
+import type { TaskOrder, TaskReport } from './task-messages.ts'
+import { throttleProgress } from './throttled-progress.ts'
+
+const REPORT_EVERY_MS = 200
+/** Time to clean up once the service is gone: it can kill nobody any more. */
+const ORPHAN_MS = 10_000
+
+/** The life of a task process: one order, its reports, the end. Never outlives the service that started it. */
+export function serveTask(perform: PerformTask, adapters: Adapters = installedAdapters): void {
+  process.umask(0o077)
+  const abort = new AbortController()
+  const interrupt = (): void => abort.abort(new SalvorError('INTERRUPTED'))
+  let reported = false
+  process.on('SIGTERM', interrupt)
+  process.on('SIGINT', interrupt)
+  process.once('disconnect', () => {
+    if (reported) process.exit(0)
+    interrupt()
+    setTimeout(dieWithGroup, ORPHAN_MS)
+  })
+  process.once('message', (order: TaskOrder) => {
+    let config: LoadedConfig | null = null
+    const secrets = (): readonly string[] => config?.secrets ?? []
+    const end = (report: TaskReport): void => {
+      if (reported) return
+      reported = true
+      if (process.connected) process.send!(report)
+      else void leave(order.scratch_dir)
+    }
+    const fail = (error: unknown): void => end(failure(error, secrets))
+    process.on('uncaughtException', fail)
+    process.on('unhandledRejection', fail)
+    const work = async (): Promise<void> => {
+      try {
+        config = await parseConfig(order.text, order.file, { ...process.env, ...order.env }, adapters)
+        end({ kind: 'done', output: await obey(order, config, perform, abort.signal) })
+      } catch (error) {
+        fail(error)
+      }
+    }
+    void work()
+  })
+  // Started by hand, or by a service that is gone already.
+  if (!process.connected) process.exit(2)
+}
+
+async function obey(
+  order: TaskOrder,
+  config: LoadedConfig,
+  perform: PerformTask,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const { task, input, scratch_dir, log_level } = order
+  const log = createLog({ level: log_level, secrets: () => config.secrets, facts: { task, pid: process.pid } })
+  const send = (progress: RunProgress, sent: () => void): void => {
+    process.send?.({ kind: 'progress', progress } satisfies TaskReport, sent)
+  }
+  const progress = throttleProgress(send, REPORT_EVERY_MS, () => systemClock.monotonicMs())
+  try {
+    return await perform(task, input, { config, clock: systemClock, log, scratch_dir, progress, signal })
+  } catch (error) {
+    // The cause stays behind in this process: told here, once.
+    const known = error instanceof SalvorError
+    log[known ? 'debug' : 'error']({ error }, known ? 'the task failed' : 'a bug ended the task')
+    throw error
+  }
+}
+
+/** What crosses to the service. Facts are clean by promise; a driver's words may still have come into them. */
+function failure(thrown: unknown, secrets: () => readonly string[]): TaskReport {
+  const error = asSalvorError(thrown)
+  const redactor = createRedactor(secrets)
+  const { code, message, hint, retryable } = error.toFailure()
+  const facts = Object.entries(error.facts).map(([name, value]) => [name, redactor.text(value)])
+  return {
+    kind: 'failed',
+    failure: { code, message: redactor.text(message), hint: redactor.text(hint), retryable },
+    facts: Object.fromEntries(facts) as Record<string, string>,
+  }
+}
+
+async function leave(scratchDir: string): Promise<void> {
+  await rm(scratchDir, { recursive: true, force: true }).catch(() => {})
+  process.exit(1)
+}
+
+function dieWithGroup(): void {
+  try {
+    process.kill(-process.pid, 'SIGKILL')
+  } catch {
+    process.exit(1)
+  }
+}
