@@ -1,0 +1,58 @@
+import type { Catalog, CatalogTransaction, Cause } from '@salvor/shared/ports/catalog'
+
+/** What a committed transaction left to be delivered. */
+export interface CommittedWork {
+  readonly service: Cause['service']
+  /** Events were published. */
+  readonly events: boolean
+  /** Runs became queued. */
+  readonly runs: boolean
+}
+
+/** The same catalog; `announce` hears of every commit that left something to deliver, so that no poll is needed for it. */
+export function announceCommits(catalog: Catalog, announce: (work: CommittedWork) => void): Catalog {
+  return overlay(catalog, {
+    async transaction<T>(cause: Cause, work: (tx: CatalogTransaction) => Promise<T>): Promise<T> {
+      const left = { events: false, runs: false }
+      const result = await catalog.transaction(cause, (tx) => {
+        left.events = left.runs = false
+        return work(watched(tx, left))
+      })
+      if (left.events || left.runs) announce({ service: cause.service, ...left })
+      return result
+    },
+    async replay(id: string): Promise<boolean> {
+      const found = await catalog.replay(id)
+      if (found) announce({ service: 'cli', events: true, runs: true })
+      return found
+    },
+  })
+}
+
+function watched(tx: CatalogTransaction, left: { events: boolean; runs: boolean }): CatalogTransaction {
+  return overlay(tx, {
+    publish(event) {
+      left.events = true
+      return tx.publish(event)
+    },
+    enqueue(run) {
+      left.runs = true
+      return tx.enqueue(run)
+    },
+    endRun(runId, attempt, end) {
+      left.runs ||= end.kind === 'retry' || end.kind === 'again'
+      return tx.endRun(runId, attempt, end)
+    },
+  })
+}
+
+/** `base` with some methods replaced. A proxy, since a class with private fields cannot be spread. */
+function overlay<T extends object>(base: T, over: Partial<T>): T {
+  return new Proxy(base, {
+    get(target, key) {
+      if (Object.hasOwn(over, key)) return Reflect.get(over, key)
+      const value: unknown = Reflect.get(target, key)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}

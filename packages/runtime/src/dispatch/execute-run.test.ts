@@ -1,0 +1,298 @@
+import { expect, test } from 'vitest'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { JobHandler } from '@salvor/shared/ports/service'
+import { elapsedMs, shifted } from '@salvor/shared/vocabulary/instant'
+import { backupOf, enqueue, openWorld, service, until, type World } from '../world.fixture.ts'
+import type { DispatchOptions } from './context.ts'
+import { createDispatch } from './dispatch.ts'
+
+type Backup = JobHandler<'take-backup'>
+
+function worker(
+  world: World,
+  handler: Partial<Backup> & Pick<Backup, 'handle'>,
+  options: Partial<DispatchOptions> = {},
+) {
+  const definitions = [service('backup-worker', { jobs: { 'take-backup': handler } })]
+  return createDispatch({ definitions, deps: world.deps, holder: world.holder, random: () => 0, ...options })
+}
+
+const failedEvents = async (world: World) => world.catalog.unsentEvents('backup-worker', 10)
+
+const publishFailure: Backup['failed'] = (run, error, final) => async (tx) => {
+  const data = {
+    source: run.params.source,
+    run_id: run.id,
+    type: run.params.type,
+    failures: run.failures + 1,
+    final,
+    error,
+  }
+  await tx.publish({ type: 'backup.failed', subject: run.params.source, data })
+}
+
+test('a run succeeds together with what its handler leaves, in one transaction', async () => {
+  await using world = await openWorld()
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  const dispatch = worker(world, {
+    handle: async () => ({
+      result: { bytes: 7 },
+      commit: async (tx) => void (await tx.openIncident('k', 'clinic', 'seen')),
+    }),
+  })
+  expect(await dispatch.executeRun(run.id)).toBe('done')
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'succeeded', attempt: 1, result: { bytes: 7 } })
+  expect(await world.catalog.openIncidents()).toHaveLength(1)
+})
+
+test('a run that is not there to be claimed is skipped', async () => {
+  await using world = await openWorld()
+  const dispatch = worker(world, { handle: async () => ({}) })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  await dispatch.executeRun(run.id)
+  expect(await dispatch.executeRun(run.id)).toBe('skipped')
+  expect(await dispatch.executeRun('01234567-89ab-7def-8123-456789abcdef')).toBe('skipped')
+})
+
+test('the same run brought twice at once is executed once', async () => {
+  await using world = await openWorld()
+  let executions = 0
+  const dispatch = worker(world, { handle: async () => ({ result: ++executions }) })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  const both = await Promise.all([dispatch.executeRun(run.id), dispatch.executeRun(run.id)])
+  expect(both.toSorted()).toEqual(['done', 'skipped'])
+  expect(executions).toBe(1)
+})
+
+test('a message that comes a little early is waited for', async () => {
+  await using world = await openWorld()
+  const dispatch = worker(world, { handle: async () => ({}) })
+  const run = await enqueue(world.catalog, {
+    ...backupOf('clinic'),
+    not_before: shifted(await world.catalog.now(), 150),
+  })
+  expect(await dispatch.executeRun(run.id)).toBe('done')
+})
+
+test('a failure that may pass is tried again later, and is told', async () => {
+  await using world = await openWorld()
+  const handle = async () => {
+    throw new SalvorError('STORE_UNREACHABLE', { store: 's3', reason: 'timeout' })
+  }
+  const dispatch = worker(world, { handle, failed: publishFailure })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  await dispatch.executeRun(run.id)
+  const after = (await world.catalog.run(run.id))!
+  expect(after).toMatchObject({ state: 'queued', failures: 1, error: { code: 'STORE_UNREACHABLE' } })
+  const wait = elapsedMs(await world.catalog.now(), after.not_before)
+  expect(wait).toBeGreaterThan(13_000)
+  expect(wait).toBeLessThan(15_001)
+  expect(await failedEvents(world)).toHaveLength(1)
+})
+
+test('a failure that cannot pass ends the run at once', async () => {
+  await using world = await openWorld()
+  let final: boolean | null = null
+  const dispatch = worker(world, {
+    handle: async () => {
+      throw new SalvorError('SOURCE_MISSING', { source: 'clinic', what: 'app.db' })
+    },
+    failed: (_run, _error, isFinal) => async () => void (final = isFinal),
+  })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  await dispatch.executeRun(run.id)
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'failed', failures: 1 })
+  expect(final).toBe(true)
+})
+
+test('a bug ends the run, is logged once with its cause, and its words stay out of the catalog', async () => {
+  await using world = await openWorld()
+  const dispatch = worker(world, {
+    handle: async () => {
+      throw new TypeError('row of a patient')
+    },
+  })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  await dispatch.executeRun(run.id)
+  expect(JSON.stringify(await world.catalog.run(run.id))).not.toContain('patient')
+  const logged = world.lines.filter(({ level }) => level === 'error')
+  expect(logged).toHaveLength(1)
+  expect(logged[0]!.facts).toMatchObject({ run_id: run.id, job: 'take-backup' })
+})
+
+test('a run that asks to wait is queued again without a failure', async () => {
+  await using world = await openWorld()
+  const again = shifted(await world.catalog.now(), 60_000)
+  const dispatch = worker(world, { handle: async () => ({ again }) })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  await dispatch.executeRun(run.id)
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'queued', failures: 0, not_before: again })
+})
+
+test('a run planned with another configuration is left for a process that has it', async () => {
+  await using world = await openWorld()
+  let executed = false
+  const dispatch = worker(world, { handle: async () => ({ result: (executed = true) }) })
+  const run = await enqueue(world.catalog, { ...backupOf('clinic'), config_hash: 'h0' })
+  await dispatch.executeRun(run.id)
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'queued', failures: 0 })
+  expect(executed).toBe(false)
+})
+
+test('a run whose configuration nobody has any more fails after a quarter of an hour, and says so', async () => {
+  await using world = await openWorld()
+  const dispatch = worker(world, { handle: async () => ({}), failed: publishFailure })
+  const run = await enqueue(world.catalog, { ...backupOf('clinic'), config_hash: 'h0' })
+  const claimed = (await world.catalog.claimRun(run.id, world.holder, 1000))!
+  const now = await world.catalog.now()
+  const result = { differs_since: shifted(now, -16 * 60_000) }
+  await world.catalog.transaction({ service: 'backup-worker' }, (tx) =>
+    tx.endRun(run.id, claimed.attempt, { kind: 'again', not_before: now, result }),
+  )
+  await dispatch.executeRun(run.id)
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'failed', error: { code: 'CONFIG_DIFFERS' } })
+  expect(await failedEvents(world)).toHaveLength(1)
+})
+
+test('a run of a job that no service here handles is parked for a person', async () => {
+  await using world = await openWorld()
+  const dispatch = createDispatch({ definitions: [], deps: world.deps, holder: world.holder })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  await dispatch.executeRun(run.id)
+  expect(await world.catalog.deadLetters()).toMatchObject([
+    { kind: 'run', id: run.id, error: { code: 'MESSAGE_INVALID' } },
+  ])
+})
+
+test('a run that was taken over meanwhile commits nothing, and its handler is stopped', async () => {
+  await using world = await openWorld()
+  let aborted = false
+  let started = false
+  const dispatch = worker(
+    world,
+    {
+      async handle(_run, _deps, signal) {
+        started = true
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+        aborted = true
+        return { commit: async (tx) => void (await tx.openIncident('late', null, 'must not be there')) }
+      },
+    },
+    { leaseMs: 300 },
+  )
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  const late = dispatch.executeRun(run.id)
+  await until(() => started)
+  // Another process ends this attempt in the catalog, as a takeover does.
+  await world.catalog.transaction({ service: 'backup-worker' }, (tx) => tx.endRun(run.id, 1, { kind: 'succeeded' }))
+  expect(await late).toBe('skipped')
+  expect(aborted).toBe(true)
+  expect(await world.catalog.openIncidents()).toEqual([])
+})
+
+test('a catalog that cannot be reached for longer than the lease stops the handler', async () => {
+  await using world = await openWorld({
+    wrap: (catalog) =>
+      new Proxy(catalog, {
+        get: (target, key) =>
+          key === 'renewRun'
+            ? () => Promise.reject(new SalvorError('CATALOG_UNREACHABLE', { reason: 'gone' }))
+            : bound(target, key),
+      }),
+  })
+  let reason: unknown
+  const dispatch = worker(
+    world,
+    {
+      handle: (_run, _deps, signal) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject((reason = signal.reason) as Error))),
+    },
+    { leaseMs: 200 },
+  )
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  expect(await dispatch.executeRun(run.id)).toBe('skipped')
+  expect(reason).toMatchObject({ code: 'CATALOG_UNREACHABLE' })
+})
+
+test('the end of a run is written when the catalog comes back', async () => {
+  let refusals = 0
+  const gone = () => Promise.reject(new SalvorError('CATALOG_UNREACHABLE', { reason: 'restarting' }))
+  await using world = await openWorld({
+    wrap: (catalog) =>
+      new Proxy(catalog, {
+        get: (target, key) => (key === 'transaction' && refusals-- > 0 ? gone : bound(target, key)),
+      }),
+  })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  const dispatch = worker(world, {
+    handle: async () => {
+      refusals = 2
+      return { result: 'kept' }
+    },
+  })
+  expect(await dispatch.executeRun(run.id)).toBe('done')
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'succeeded', result: 'kept' })
+})
+
+test('what a handler leaves and the catalog refuses makes the attempt a failed one', async () => {
+  await using world = await openWorld()
+  const dispatch = worker(world, {
+    handle: async () => ({ commit: () => Promise.reject(new SalvorError('BACKUP_UNKNOWN', { backup: 'x' })) }),
+  })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  expect(await dispatch.executeRun(run.id)).toBe('done')
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'failed', error: { code: 'BACKUP_UNKNOWN' } })
+})
+
+test('progress can be followed in the catalog', async () => {
+  await using world = await openWorld()
+  let finish = (): void => undefined
+  const dispatch = worker(
+    world,
+    {
+      handle: (_run, _deps, _signal, progress) => {
+        progress({ phase: 'copy', done_bytes: 5, total_bytes: 10 })
+        return new Promise((resolve) => (finish = () => resolve({})))
+      },
+    },
+    { leaseMs: 30_000 },
+  )
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  const running = dispatch.executeRun(run.id)
+  await until(async () => (await world.catalog.run(run.id))?.progress?.done_bytes === 5)
+  finish()
+  await running
+})
+
+test('a shutdown gives the run back at once, without a failure', async () => {
+  await using world = await openWorld()
+  const dispatch = worker(world, { handle: untilAborted, failed: publishFailure })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  const running = dispatch.executeRun(run.id)
+  await until(async () => (await world.catalog.run(run.id))?.state === 'running')
+  dispatch.stop('shutdown')
+  await running
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'queued', failures: 0, error: null })
+  expect(await world.catalog.dueRuns({ jobs: ['take-backup'], pools: [null], limit: 1 })).toEqual([run.id])
+  expect(await failedEvents(world)).toEqual([])
+})
+
+test("a person's Ctrl-C ends the command's own run, and alarms nobody", async () => {
+  await using world = await openWorld()
+  const dispatch = worker(world, { handle: untilAborted, failed: publishFailure })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  const running = dispatch.executeRun(run.id)
+  await until(async () => (await world.catalog.run(run.id))?.state === 'running')
+  dispatch.stop('cancelled')
+  await running
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'failed', error: { code: 'INTERRUPTED' } })
+  expect(await failedEvents(world)).toEqual([])
+})
+
+const untilAborted: Backup['handle'] = (_run, _deps, signal) =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
+
+function bound(target: object, key: string | symbol): unknown {
+  const value: unknown = Reflect.get(target, key)
+  return typeof value === 'function' ? value.bind(target) : value
+}
