@@ -26,7 +26,7 @@ export class Database {
   readonly dialect: CatalogDialect
   readonly holderAlive: (holder: Holder) => boolean | null
   readonly #ids: Ids
-  readonly #inside = new AsyncLocalStorage<{ open: boolean }>()
+  readonly #inside = new AsyncLocalStorage<Scope>()
 
   constructor(dialect: CatalogDialect, options: DatabaseOptions) {
     this.dialect = dialect
@@ -71,24 +71,24 @@ export class Database {
       .setIsolationLevel('read committed')
       .execute(async (db) => {
         const scope = await this.#scope(db, cause)
-        const state = { open: true }
         try {
-          const result = await this.#inside.run(state, () => limited(work(scope)))
+          const result = await this.#inside.run(scope, () => limited(work(scope)))
+          scope.open = false
           if (scope.failure === null && scope.audits.length > 0) await appendAudit(scope)
           if (scope.failure !== null) throw scope.failure.error
           return result
         } catch (error) {
           throw scope.failure === null ? error : scope.failure.error
         } finally {
-          state.open = false
+          scope.open = false
         }
       })
   }
 
   async #scope(db: Transaction<Tables>, cause: Cause): Promise<Scope> {
     const { clock, rowLocks } = this.dialect
-    const now = await clockOf(db, clock)
-    return { db, now, cause, ids: this.#ids, rowLocks, holderAlive: this.holderAlive, audits: [], failure: null }
+    const shared = { cause, ids: this.#ids, rowLocks, holderAlive: this.holderAlive }
+    return { ...shared, db, now: await clockOf(db, clock), audits: [], open: true, failure: null }
   }
 
   now(): Promise<Instant> {

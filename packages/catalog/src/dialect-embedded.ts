@@ -27,6 +27,8 @@ export async function openEmbedded(data_dir: string, unique: string): Promise<Ca
     // SQLite's clock has milliseconds; 'now' is one instant per statement.
     clock: sql<string>`(select strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z')`,
     rowLocks: false,
+    isThere: async (db) =>
+      (await sql`select 1 from sqlite_schema where name = 'migrations'`.execute(db)).rows.length > 0,
     lockMigrations: async () => undefined,
     isConflict: () => false,
     close: async () => {

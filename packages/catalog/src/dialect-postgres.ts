@@ -31,7 +31,11 @@ export function openPostgres(url: string): CatalogDialect {
     keepAlive: true,
     types: { getTypeParser: parserOf },
     // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for it, its types do not say so
-    onConnect: async (client) => void (await client.query(SESSION)),
+    onConnect: async (client) => {
+      // While a connection is in use its breaking is told to whoever waits for a statement; unheard, it ends the process.
+      client.on('error', () => undefined)
+      await client.query(SESSION)
+    },
   })
   // A connection that breaks while idle leaves the pool; the next statement opens another, or says why it can't.
   pool.on('error', () => undefined)
@@ -49,6 +53,7 @@ export function openPostgres(url: string): CatalogDialect {
     textType: 'text collate "C"',
     clock: sql<string>`(select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))`,
     rowLocks: true,
+    isThere,
     lockMigrations,
     isConflict: isPostgresConflict,
     close: async () => {
@@ -58,7 +63,14 @@ export function openPostgres(url: string): CatalogDialect {
   }
 }
 
-/** The schema is asked for first: creating it needs a right that a catalog already there does not. */
+async function isThere(db: Kysely<Tables>): Promise<boolean> {
+  const { rows } = await sql<{ there: boolean }>`select to_regclass('salvor.migrations') is not null as there`.execute(
+    db,
+  )
+  return rows[0]?.there === true
+}
+
+/** The schema is looked for first: an administrator may have made it for a role that may not. */
 async function lockMigrations(db: Kysely<Tables>): Promise<void> {
   await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`.execute(db)
   const { rows } = await sql<{ there: boolean }>`select to_regnamespace('salvor') is not null as there`.execute(db)

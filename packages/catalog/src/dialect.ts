@@ -16,7 +16,9 @@ export interface CatalogDialect {
    * False: a write transaction is alone in the catalog, and SQL has no such clause.
    */
   readonly rowLocks: boolean
-  /** Inside the migrating transaction, before the first look: processes that open at once migrate one after another. */
+  /** Is there a catalog at all, of whatever version? */
+  isThere(db: Kysely<Tables>): Promise<boolean>
+  /** First in the migrating transaction: processes that open at once migrate one after another, in a place that exists. */
   lockMigrations(db: Kysely<Tables>): Promise<void>
   /** True if a transaction failed only because of another one: it was rolled back, and may be run again. */
   isConflict(error: unknown): boolean

@@ -12,7 +12,7 @@ export interface Migration {
 
 /**
  * Brings the catalog to this version, in one transaction: all of it or nothing, once, however many processes open it.
- * CATALOG_NEWER when it holds a migration that this version does not know.
+ * CATALOG_NEWER when it holds a migration that this version does not know. A catalog of this version is only read.
  */
 export async function migrate(
   dialect: CatalogDialect,
@@ -20,6 +20,7 @@ export async function migrate(
   /** Runs in the same transaction when anything was migrated. */
   settle: (db: Kysely<Tables>) => Promise<void>,
 ): Promise<void> {
+  if ((await missingOf(dialect.reads, dialect, migrations)).length === 0) return
   await dialect.writes
     .transaction()
     .setIsolationLevel('read committed')
@@ -27,10 +28,10 @@ export async function migrate(
       await dialect.lockMigrations(db)
       const missing = await missingOf(db, dialect, migrations)
       if (missing.length === 0) return
+      if (missing.length === migrations.length) await createLedger(db, dialect)
       for (const migration of missing) {
-        const { name } = migration
         for (const statement of migration.statements(dialect.textType)) await sql.raw(statement).execute(db)
-        await db.insertInto('migrations').values({ name, applied_at: dialect.clock }).execute()
+        await db.insertInto('migrations').values({ name: migration.name, applied_at: dialect.clock }).execute()
       }
       await settle(db)
     })
@@ -41,12 +42,16 @@ async function missingOf(
   dialect: CatalogDialect,
   migrations: readonly Migration[],
 ): Promise<readonly Migration[]> {
-  const text = sql.raw(dialect.textType)
-  await sql`create table if not exists migrations (name ${text} primary key, applied_at ${text} not null)`.execute(db)
+  if (!(await dialect.isThere(db))) return migrations
   const rows = await db.selectFrom('migrations').select('name').orderBy('name').execute()
   const applied = new Set(rows.map((row) => row.name))
   const known = new Set(migrations.map((migration) => migration.name))
   const found = [...applied].find((name) => !known.has(name))
   if (found !== undefined) throw new SalvorError('CATALOG_NEWER', { found })
   return migrations.filter((migration) => !applied.has(migration.name))
+}
+
+async function createLedger(db: Kysely<Tables>, { textType }: CatalogDialect): Promise<void> {
+  const text = sql.raw(textType)
+  await sql`create table migrations (name ${text} primary key, applied_at ${text} not null)`.execute(db)
 }

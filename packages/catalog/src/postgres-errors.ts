@@ -2,8 +2,8 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 
 const CONFLICTS = new Set(['40001', '40P01'])
 const FULL = new Set(['53100'])
-/** Connections, resources, operator's doings, locks that did not come free, logins, a read-only standby. */
-const UNREACHABLE = /^(08|53|57|28|55P03|25006|25P0[34]|3D000|58)/
+/** Connections, resources, operator's doings, locks that did not come free, logins, rights, a read-only standby. */
+const UNREACHABLE = /^(08|53|57|28|42501|55P03|25006|25P0[34]|3D000|58)/
 const SQLSTATE = /^[0-9A-Z]{5}$/
 const OWN_BUGS = new Set(['TypeError', 'RangeError', 'AbortedTransactionError'])
 

@@ -15,6 +15,8 @@ export interface Scope {
   readonly holderAlive: (holder: Holder) => boolean | null
   /** Appended last, so that the head of the chain is locked for the shortest time. */
   readonly audits: AuditInput[]
+  /** False from the moment in which its work has ended: nothing may be written then. */
+  open: boolean
   /** The first write that failed. The transaction can't commit any more, even if the caller goes on. */
   failure: { readonly error: unknown } | null
 }

@@ -1,3 +1,4 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { CatalogTransaction } from '@salvor/shared/ports/catalog'
 import { recordBackup, recordCopy, recordVerification } from './backups.ts'
 import { recordClaim } from './claims.ts'
@@ -11,9 +12,10 @@ import { advanceSchedule, registerSource, retireSourcesExcept, setSchedules } fr
 /** The writes of one scope, in the port's words. */
 export function transactionOf(scope: Scope): CatalogTransaction {
   /** A write that failed dooms the transaction, also when the caller catches its error: all or none. */
-  const write = async <T>(work: Promise<T>): Promise<T> => {
+  const write = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (!scope.open) throw new SalvorError('INTERNAL', { what: 'a write came after its transaction had ended' })
     try {
-      return await work
+      return await work()
     } catch (error) {
       scope.failure ??= { error }
       throw error
@@ -21,20 +23,20 @@ export function transactionOf(scope: Scope): CatalogTransaction {
   }
   return {
     now: scope.now,
-    registerSource: (source) => write(registerSource(scope, source)),
-    retireSourcesExcept: (names) => write(retireSourcesExcept(scope, names)),
-    setSchedules: (source, schedules) => write(setSchedules(scope, source, schedules)),
-    advanceSchedule: (id, from, to) => write(advanceSchedule(scope, id, from, to)),
-    enqueue: (run) => write(enqueue(scope, run)),
-    endRun: (runId, attempt, end) => write(endRun(scope, runId, attempt, end)),
-    publish: (event) => write(publish(scope, event)),
-    acknowledge: (eventId, service) => write(acknowledge(scope, eventId, service)),
-    recordBackup: (backup) => write(recordBackup(scope, backup)),
-    recordCopy: (copy) => write(recordCopy(scope, copy)),
-    recordVerification: (verification) => write(recordVerification(scope, verification)),
-    openIncident: (key, source, title) => write(openIncident(scope, key, source, title)),
-    resolveIncident: (key) => write(resolveIncident(scope, key)),
-    audit: async (entry) => void scope.audits.push(entry),
-    recordClaim: (source, store) => write(recordClaim(scope, source, store)),
+    registerSource: (source) => write(() => registerSource(scope, source)),
+    retireSourcesExcept: (names) => write(() => retireSourcesExcept(scope, names)),
+    setSchedules: (source, schedules) => write(() => setSchedules(scope, source, schedules)),
+    advanceSchedule: (id, from, to) => write(() => advanceSchedule(scope, id, from, to)),
+    enqueue: (run) => write(() => enqueue(scope, run)),
+    endRun: (runId, attempt, end) => write(() => endRun(scope, runId, attempt, end)),
+    publish: (event) => write(() => publish(scope, event)),
+    acknowledge: (eventId, service) => write(() => acknowledge(scope, eventId, service)),
+    recordBackup: (backup) => write(() => recordBackup(scope, backup)),
+    recordCopy: (copy) => write(() => recordCopy(scope, copy)),
+    recordVerification: (verification) => write(() => recordVerification(scope, verification)),
+    openIncident: (key, source, title) => write(() => openIncident(scope, key, source, title)),
+    resolveIncident: (key) => write(() => resolveIncident(scope, key)),
+    audit: (entry) => write(async () => void scope.audits.push(entry)),
+    recordClaim: (source, store) => write(() => recordClaim(scope, source, store)),
   }
 }
