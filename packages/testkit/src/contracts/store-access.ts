@@ -6,7 +6,8 @@ import { bytes, codeOf, listAll, MiB, never, put, readAll } from './store-bytes.
 import type { OpenStore } from './store.ts'
 
 const KEY = 'clinic/backup_full_20251127_203930.db.zst'
-const MANY = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 2_100 : 1_100
+/** Stores list in pages; the scaled-down run sets a page size below this. */
+const MANY = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 1_100 : 110
 
 export function accessContract(open: OpenStore): void {
   describe('reading', () => {
