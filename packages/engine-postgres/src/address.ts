@@ -56,7 +56,7 @@ export function parseAddress(url: string): Address | { readonly problem: string 
     port,
     user,
     password: option('password') ?? (base.password || null),
-    database: option('dbname') ?? (base.database || user),
+    database: option('dbname') ?? (base.database || 'postgres'),
     sslmode,
     sslrootcert: option('sslrootcert'),
     sslcert: option('sslcert'),

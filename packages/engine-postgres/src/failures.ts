@@ -10,7 +10,8 @@ import { TarInvalid } from './tar/header.ts'
 /** What a failed login means to the person who set the source up. */
 export function loginFailure(error: unknown, source: string, address: Address): unknown {
   const facts = { source, where: whereIs(address), user: address.user }
-  if (error instanceof TlsRefused) return new SalvorError('SOURCE_TLS_FAILED', { ...facts, reason: error.message }, error)
+  if (error instanceof TlsRefused)
+    return new SalvorError('SOURCE_TLS_FAILED', { ...facts, reason: error.message }, error)
   if (error instanceof LoginRefused || error instanceof ScramRefused) {
     return new SalvorError('SOURCE_AUTH_FAILED', { ...facts, reason: error.message }, error)
   }
@@ -76,7 +77,11 @@ const said = (error: ServerError): string => `${error.message} (${error.sqlState
 export function copyFailure(error: unknown, source: string, address: Address): unknown {
   if (error instanceof LinkLost) return new SalvorError('SOURCE_BROKE_OFF', { source, reason: error.message }, error)
   if (error instanceof RangeError || error instanceof TarInvalid || error instanceof ManifestInvalid) {
-    return new SalvorError('SOURCE_BROKE_OFF', { source, reason: `what came is not a base backup: ${error.message}` }, error)
+    return new SalvorError(
+      'SOURCE_BROKE_OFF',
+      { source, reason: `what came is not a base backup: ${error.message}` },
+      error,
+    )
   }
   if (!(error instanceof ServerError)) return error
   if (error.sqlState === '42501') return privilegeMissing(error, source, address)

@@ -34,6 +34,7 @@ export async function snapshot(env: Environment, sink: SnapshotSink, signal: Abo
     await copy.finish(both)
     return snapshotFacts(env, facts, copy, link, hold.notice)
   } catch (error) {
+    signal.throwIfAborted()
     throw copyFailure(error, env.context.source, env.address)
   }
 }
@@ -117,7 +118,11 @@ class BaseBackupCopy implements BaseBackupParts {
 
 export function tablespacesUnsupported(source: string, count: number): SalvorError {
   const what = `${count} tablespace(s) besides the default cannot be backed up yet`
-  return new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix: 'ALTER TABLE … SET TABLESPACE pg_default, then DROP TABLESPACE' })
+  return new SalvorError('SOURCE_UNSUPPORTED', {
+    source,
+    what,
+    fix: 'ALTER TABLE … SET TABLESPACE pg_default, then DROP TABLESPACE',
+  })
 }
 
 function snapshotFacts(

@@ -36,7 +36,7 @@ export class ManifestSpool implements AsyncDisposable {
   }
 
   async #writeAll(part: Buffer, at: number): Promise<void> {
-    for (let done = 0; done < part.length; ) {
+    for (let done = 0; done < part.length;) {
       const { bytesWritten } = await this.#file.write(part, done, part.length - done, at + done)
       done += bytesWritten
     }
@@ -60,7 +60,7 @@ export class ManifestSpool implements AsyncDisposable {
   /** The first `end` bytes. A chunk is overwritten by the next. */
   async *chunks(signal: AbortSignal, end = this.size): AsyncGenerator<Buffer> {
     const buffer = Buffer.allocUnsafe(CHUNK)
-    for (let at = 0; at < end; ) {
+    for (let at = 0; at < end;) {
       signal.throwIfAborted()
       const { bytesRead } = await this.#file.read(buffer, 0, Math.min(CHUNK, end - at), at)
       if (bytesRead === 0) throw new ManifestInvalid('the backup manifest was cut while it was read')

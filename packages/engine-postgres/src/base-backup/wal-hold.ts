@@ -18,12 +18,7 @@ export interface WalHold extends AsyncDisposable {
  * Makes the server keep the WAL that the backup needs at its end. The slot is temporary: it goes with the link. Where
  * the server does not limit slots itself, the WAL written meanwhile is watched, so that a backup never fills pg_wal.
  */
-export async function holdWal(
-  link: Link,
-  facts: ServerFacts,
-  env: Environment,
-  signal: AbortSignal,
-): Promise<WalHold> {
+export async function holdWal(link: Link, facts: ServerFacts, env: Environment, signal: AbortSignal): Promise<WalHold> {
   const guard = facts.maxSlotWalKeepSize === null ? await openGuard(env, signal) : null
   if (facts.maxSlotWalKeepSize === null && guard === null) {
     return unheld('no second replication connection was free to watch pg_wal')

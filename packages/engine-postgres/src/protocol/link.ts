@@ -24,9 +24,20 @@ interface Pending {
   readonly reject: (error: unknown) => void
 }
 
+/** `replication` takes replication commands and SHOW, `sql` takes SQL. */
+export type LinkMode = 'replication' | 'sql'
+type Parameters = Readonly<Record<string, string>>
+
+const parametersOf = (address: Address, mode: LinkMode): Parameters => ({
+  user: address.user,
+  ...(mode === 'replication' ? { replication: 'true' } : { database: address.database }),
+  application_name: 'salvor',
+  client_encoding: 'UTF8',
+})
+
 const MOST_NOTICES = 100
 
-/** One connection to a server: `replication` takes replication commands and SHOW, `sql` takes SQL. One command at a time. */
+/** One connection to a server. One command at a time. */
 export class Link implements AsyncDisposable, MessageReceiver {
   readonly parameters = new Map<string, string>()
   /** Notices and warnings so far, the first hundred. */
@@ -42,11 +53,16 @@ export class Link implements AsyncDisposable, MessageReceiver {
   private constructor() {}
 
   /** Throws TlsRefused, LoginRefused, ScramRefused, ServerError or LinkLost; the connection is gone then. */
-  static async open(address: Address, mode: 'replication' | 'sql', signal: AbortSignal): Promise<Link> {
+  static async open(
+    address: Address,
+    mode: LinkMode,
+    signal: AbortSignal,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<Link> {
     const deadline = AbortSignal.timeout(address.connectSeconds * 1000)
     const link = new Link()
     try {
-      await link.#start(address, mode, AbortSignal.any([signal, deadline]))
+      await link.#start(address, { ...parametersOf(address, mode), ...settings }, AbortSignal.any([signal, deadline]))
       return link
     } catch (error) {
       link.close()
@@ -56,13 +72,13 @@ export class Link implements AsyncDisposable, MessageReceiver {
     }
   }
 
-  async #start(address: Address, mode: 'replication' | 'sql', signal: AbortSignal): Promise<void> {
+  async #start(address: Address, parameters: Parameters, signal: AbortSignal): Promise<void> {
     const receiver = { bytes: (chunk: Buffer) => this.#framer.push(chunk), closed: (e: Error) => this.#closed(e) }
     const wantsTls = address.sslmode !== 'disable' && !address.host.startsWith('/')
     const tls = wantsTls ? await openTls(address, signal) : null
     this.#wire = tls === null ? Wire.plain(address, receiver) : Wire.secure(tls, receiver)
     if (tls === null) await this.#connected(signal)
-    await this.#logIn(address, mode, tls, signal)
+    await this.#logIn(address, parameters, tls, signal)
   }
 
   async #connected(signal: AbortSignal): Promise<void> {
@@ -74,14 +90,11 @@ export class Link implements AsyncDisposable, MessageReceiver {
     }
   }
 
-  async #logIn(address: Address, mode: string, tls: TLSSocket | null, signal: AbortSignal): Promise<void> {
+  async #logIn(address: Address, parameters: Parameters, tls: TLSSocket | null, signal: AbortSignal): Promise<void> {
     const authentication = new Authentication({ address, tls, send: (bytes) => this.#wire!.send(bytes) })
     this.#authentication = authentication
-    const parameters = mode === 'replication' ? { replication: 'true' } : { database: address.database }
     const ready = this.#exchange({ message: (type, body) => this.#loginMessage(type, body) }, null, signal)
-    this.#wire!.send(
-      startup({ user: address.user, ...parameters, application_name: 'salvor', client_encoding: 'UTF8' }),
-    )
+    this.#wire!.send(startup(parameters))
     await ready
     await authentication.answered
     if (!authentication.accepted) throw new LinkLost('the server skipped the login')
@@ -127,10 +140,11 @@ export class Link implements AsyncDisposable, MessageReceiver {
     this.#pending = { exchange, failure: null, resolve, reject }
     const abort = () => this.#fail(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
-    using _watch = idle === null ? null : new IdleWatch(this.#wire!, idle)
+    const watch = idle === null ? null : new IdleWatch(this.#wire!, idle)
     try {
       await promise
     } finally {
+      watch?.[Symbol.dispose]()
       this.#pending = null
       signal.removeEventListener('abort', abort)
     }

@@ -77,7 +77,7 @@ export function dataRow(body: Buffer): (string | null)[] {
 /** NUL-terminated strings up to the empty one or the end. */
 export function strings(body: Buffer, from = 0): string[] {
   const found: string[] = []
-  for (let at = from; at < body.length && body[at] !== 0; ) {
+  for (let at = from; at < body.length && body[at] !== 0;) {
     const end = body.indexOf(0, at)
     if (end === -1) throw new RangeError('a string does not end')
     found.push(body.toString('utf8', at, end))

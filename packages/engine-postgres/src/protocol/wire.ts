@@ -71,18 +71,20 @@ export class Wire {
       const room = this.#receiver.bytes(chunk)
       if (room === undefined) return true
       this.paused = true
-      room.then(
-        () => {
-          this.paused = false
-          this.socket.resume()
-        },
-        (error: unknown) => this.destroy(asError(error)),
-      )
+      this.#waitFor(room)
       return false
     } catch (error) {
       this.destroy(asError(error))
       return false
     }
+  }
+
+  #waitFor(room: Promise<void>): void {
+    const resume = (): void => {
+      this.paused = false
+      this.socket.resume()
+    }
+    room.then(resume, (error: unknown) => this.destroy(asError(error)))
   }
 
   #close(): void {

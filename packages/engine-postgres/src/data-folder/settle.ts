@@ -1,0 +1,71 @@
+import { constants } from 'node:fs'
+import { open, readdir, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Syncs at work at once: the file system gathers them into few journal commits. */
+const AT_ONCE = 16
+
+/** Who shall own what is restored to `target`: the owner of what is replaced, else of the folder above. Null: not ours to change. */
+export async function ownerFor(target: string): Promise<Owner | null> {
+  if (process.geteuid?.() !== 0) return null
+  const { uid, gid } = await stat(target).catch(() => stat(dirname(target)))
+  return { uid, gid }
+}
+
+/** Gives a whole tree to its owner and makes it durable: every file, then every folder. */
+export async function settle(root: string, owner: Owner | null, signal: AbortSignal): Promise<void> {
+  const { folders, files } = await tree(root)
+  await forEach(files, signal, (path) => settleOne(path, owner))
+  await forEach(folders, signal, (path) => settleOne(path, owner))
+}
+
+/** A rename or a new file in a folder lasts only after this. */
+export async function syncFolder(path: string): Promise<void> {
+  await settleOne(Buffer.from(path), null)
+}
+
+async function settleOne(path: Buffer, owner: Owner | null): Promise<void> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  try {
+    if (owner !== null) await file.chown(owner.uid, owner.gid)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Every path of a tree, its root too. */
+export async function listTree(root: string): Promise<Buffer[]> {
+  const { folders, files } = await tree(root)
+  return [...folders, ...files]
+}
+
+async function tree(root: string): Promise<{ readonly folders: Buffer[]; readonly files: Buffer[] }> {
+  const folders: Buffer[] = [Buffer.from(root)]
+  const files: Buffer[] = []
+  // The list grows while it is walked.
+  for (const folder of folders) {
+    for (const entry of await readdir(folder, { withFileTypes: true, encoding: 'buffer' })) {
+      const path = Buffer.concat([folder, Buffer.from('/'), entry.name])
+      if (entry.isDirectory()) folders.push(path)
+      else files.push(path)
+    }
+  }
+  return { folders, files }
+}
+
+async function forEach(paths: Buffer[], signal: AbortSignal, act: (path: Buffer) => Promise<void>): Promise<void> {
+  const queue = paths.values()
+  const work = async () => {
+    for (const path of queue) {
+      signal.throwIfAborted()
+      await act(path)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+}

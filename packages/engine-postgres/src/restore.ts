@@ -1,0 +1,144 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { ArtifactContent } from '@salvor/shared/ports/artifact'
+import type { EngineContext, RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
+import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
+import type { Check } from '@salvor/shared/vocabulary/verification'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { ManifestInvalid } from './base-backup/manifest-spool.ts'
+import { compareWithManifest, FilesDiffer, type Compared } from './data-folder/compare.ts'
+import { ControlFileUnknown, readControlFile, type ControlFile } from './data-folder/control-file.ts'
+import { makeStage, putInPlace, removeStage, type Stage } from './data-folder/put-in-place.ts'
+import { ReadBack } from './data-folder/read-back.ts'
+import { ownerFor, settle } from './data-folder/settle.ts'
+import { standAlone } from './data-folder/settings.ts'
+import { unpack } from './data-folder/unpack.ts'
+import { segmentsOf } from './data-folder/wal-segments.ts'
+import { assertTarget } from './target.ts'
+import { TarInvalid } from './tar/header.ts'
+
+/** A backup as a data folder that a server can be started in. What was there stays until everything was checked. */
+export async function restore(
+  context: EngineContext,
+  content: ArtifactContent,
+  request: RestoreRequest,
+  signal: AbortSignal,
+): Promise<RestoreFacts> {
+  const target = resolve(request.target)
+  await assertTarget(target, request.in_place)
+  const recoveredTo = instantOfFacts(request)
+  let stage: Stage | null = null
+  try {
+    stage = await makeStage(target)
+    const owner = await ownerFor(target)
+    const checks = await fill(context, stage.path, content, request, signal)
+    await settle(stage.path, owner, signal)
+    await assertTarget(target, request.in_place)
+    const kept = await putInPlace(stage, target, context.now())
+    if (kept !== null) checks.push(keptCheck(kept))
+    return { recovered_to: recoveredTo, checks }
+  } catch (error) {
+    if (stage !== null) await removeStage(stage)
+    signal.throwIfAborted()
+    throw restoreFailure(error, target)
+  }
+}
+
+/** Unpacks into `folder` and compares every file with the manifest; the settings are made last, they are not in it. */
+async function fill(
+  context: EngineContext,
+  folder: string,
+  content: ArtifactContent,
+  request: RestoreRequest,
+  signal: AbortSignal,
+): Promise<Check[]> {
+  const began = context.now()
+  await using readBack = new ReadBack(folder, join(context.scratch_dir, 'unpacked.journal'))
+  await unpack(reported(context, content, signal), folder, (name) => readBack.add(name))
+  await readBack.finish()
+  const unpacked = context.now()
+  const compared = await compareWithManifest(join(folder, 'backup_manifest'), readBack.journal, signal)
+  const control = await readControlFile(folder)
+  const segments = await assertWal(folder, compared, control)
+  await assertIdentity(folder, control, request)
+  const { created } = await standAlone(folder, control)
+  const done = context.now()
+  return [
+    check('unpacked', `${content.size} bytes of archive`, elapsedMs(began, unpacked)),
+    check('backup_manifest', `${compared.files} files, ${compared.bytes} bytes match`, elapsedMs(unpacked, done)),
+    check('wal', `${segments} segments, up to the end of the backup`, 0),
+    check('settings', settingsDetail(created), 0),
+  ]
+}
+
+const check = (name: string, detail: string, milliseconds: number): Check => ({
+  name,
+  ok: true,
+  detail,
+  duration_ms: Math.round(milliseconds),
+})
+
+const keptCheck = (kept: string): Check => check('former data', `kept at ${kept}; remove it when it is not needed`, 0)
+
+function settingsDetail(created: readonly string[]): string {
+  const own = 'follows no other server, and archive_mode is off (last line of postgresql.auto.conf)'
+  return created.length === 0 ? own : `${own}; made ${created.join(', ')}`
+}
+
+const PROGRESS_EVERY = 8 * 1024 * 1024
+
+async function* reported(
+  context: EngineContext,
+  content: ArtifactContent,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let done = 0
+  let told = 0
+  for await (const chunk of content.chunks(signal)) {
+    signal.throwIfAborted()
+    yield chunk
+    done += chunk.length
+    if (done - told < PROGRESS_EVERY && done < content.size) continue
+    told = done
+    context.progress({ phase: 'restore', done_bytes: done, total_bytes: content.size })
+  }
+}
+
+async function assertWal(folder: string, compared: Compared, control: ControlFile): Promise<number> {
+  const wanted = compared.walRanges.flatMap((range) => segmentsOf(range, control.walSegmentBytes))
+  const found = new Set(await readdir(join(folder, 'pg_wal')))
+  for (const name of wanted) {
+    if (!found.has(name)) throw new FilesDiffer(`the WAL segment ${name} is missing`)
+    const { size } = await stat(join(folder, 'pg_wal', name))
+    if (size !== control.walSegmentBytes) throw new FilesDiffer(`the WAL segment ${name} has ${size} bytes`)
+  }
+  return wanted.length
+}
+
+async function assertIdentity(folder: string, control: ControlFile, { engine_facts }: RestoreRequest): Promise<void> {
+  const { system_id: systemId, server_version_num: version } = engine_facts
+  if (typeof systemId === 'string' && systemId !== control.systemId) {
+    throw new FilesDiffer('the data belong to another cluster than the backup says (system identifier)')
+  }
+  const major = (await readFile(join(folder, 'PG_VERSION'), 'latin1')).trim()
+  if (typeof version === 'number' && String(Math.floor(version / 10_000)) !== major) {
+    throw new FilesDiffer(`the data belong to PostgreSQL ${major}`)
+  }
+}
+
+function instantOfFacts({ engine_facts, target }: RestoreRequest): Instant {
+  const { consistent_at: instant } = engine_facts
+  if (typeof instant === 'string') return instant
+  throw new SalvorError('RESTORE_FAILED', { target, reason: 'its manifest does not say when the backup was taken' })
+}
+
+function restoreFailure(error: unknown, target: string): unknown {
+  const known = [TarInvalid, FilesDiffer, ManifestInvalid, ControlFileUnknown, RangeError]
+  if (known.some((kind) => error instanceof kind)) {
+    return new SalvorError('RESTORE_FAILED', { target, reason: (error as Error).message }, error)
+  }
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === 'ENOSPC' || code === 'EDQUOT') return new SalvorError('DISK_FULL', { what: target }, error)
+  if (error instanceof SalvorError || code === undefined || (error as Error).name === 'AbortError') return error
+  return new SalvorError('RESTORE_FAILED', { target, reason: `a file could not be written (${code})` }, error)
+}
