@@ -2,6 +2,7 @@ import { createHash, hash } from 'node:crypto'
 import type { ObjectWriter } from '@salvor/shared/ports/store'
 import { SegmentCipher } from './encrypt.ts'
 import type { FramePool } from './frame-pool.ts'
+import { freeBuffer } from './free-buffer.ts'
 import { FrameTable, type Segment } from './frame-table.ts'
 
 export interface ArtifactOutputOptions {
@@ -73,6 +74,7 @@ export class ArtifactOutput {
     this.#hash.update(bytes)
     this.#frames.append(bytes.length, hash('sha256', bytes, 'buffer'))
     await this.#options.writer.write(bytes)
+    if (segment.cipher) freeBuffer(bytes)
   }
 
   #segmentFor(length: number) {

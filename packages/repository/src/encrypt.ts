@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { CipherGCM, DecipherGCM } from 'node:crypto'
+import { freeBuffer } from './free-buffer.ts'
 
 export const IV_BYTES = 12
 export const TAG_BYTES = 16
@@ -47,7 +48,7 @@ export class SegmentAuthenticator {
     this.#decipher = createDecipheriv('aes-256-gcm', dataKey, iv)
   }
   update(stored: Uint8Array): void {
-    this.#decipher.update(stored)
+    freeBuffer(this.#decipher.update(stored))
   }
   /** Once, after the last frame. */
   accepts(tag: Uint8Array): boolean {

@@ -30,9 +30,10 @@ export interface DecodeJob {
   readonly slot: number
   readonly stored: number
   readonly plain: number
-  readonly sha256: Uint8Array
+  /** Hex, as the IV: text stays in the heap of the garbage collector, small buffers would break up the memory of large ones. */
+  readonly sha256: string
   /** Where the frame lies in its segment; null for a plain artifact. The key lies in the shared memory. */
-  readonly cipher: { readonly iv: Uint8Array; readonly position: number } | null
+  readonly cipher: { readonly iv: string; readonly position: number } | null
   readonly into: { readonly fd: number; readonly offset: number } | null
 }
 

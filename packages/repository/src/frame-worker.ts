@@ -12,10 +12,12 @@ import type {
   WorkerSetup,
 } from './frame-jobs.ts'
 import { FrameMemory } from './frame-jobs.ts'
+import { freeBuffer } from './free-buffer.ts'
 import { codecWorks, compressFrame, decompressFrame } from './frames.ts'
 
 /** The body of one compression thread: synchronous, one job after another, all state in the shared slots. */
 const setup = workerData as WorkerSetup
+const PIECE_BYTES = 65_536
 const memory = new FrameMemory(setup.memory, setup.slotBytes)
 
 class Failed extends Error {
@@ -59,28 +61,38 @@ function compress(job: CompressJob): number {
   if (job.file) readPart(job.file, input.subarray(job.filled, length))
   const frame = guarded('compress', () => compressFrame(input.subarray(0, length), setup.compression))
   memory.output(job.slot).set(frame)
-  return frame.length
+  const { length: stored } = frame
+  freeBuffer(frame)
+  return stored
 }
 
 function decode(job: DecodeJob): number {
   const stored = memory.input(job.slot).subarray(0, job.stored)
-  if (!hash('sha256', stored, 'buffer').equals(job.sha256)) throw new Failed('digest', '')
-  const plain = guarded('decode', () =>
-    decompressFrame(job.cipher ? decrypt(stored, job.cipher) : stored, job.plain, setup.compression.algorithm),
-  )
+  if (hash('sha256', stored, 'hex') !== job.sha256) throw new Failed('digest', '')
+  const compressed = job.cipher ? decrypt(stored, job.cipher, memory.output(job.slot)) : stored
+  const plain = guarded('decode', () => decompressFrame(compressed, job.plain, setup.compression.algorithm))
   if (!job.into) memory.output(job.slot).set(plain)
   else writeExactly(job.into.fd, plain, job.into.offset)
-  return plain.length
+  freeBuffer(plain)
+  return job.plain
 }
 
-/** AES-256-CTR from the frame's place in its GCM segment: counter block 2 is the segment's first. */
-function decrypt(stored: Uint8Array, cipher: { iv: Uint8Array; position: number }): Buffer {
+/**
+ * AES-256-CTR from the frame's place in its GCM segment: counter block 2 is the segment's first. Goes through small pieces of one size
+ * into memory that is there, since large buffers of changing sizes would break up the thread's memory.
+ */
+function decrypt(stored: Uint8Array, cipher: { iv: string; position: number }, into: Uint8Array): Uint8Array {
   const counter = Buffer.alloc(16)
-  counter.set(cipher.iv)
+  counter.write(cipher.iv, 'hex')
   counter.writeUInt32BE(2 + Math.floor(cipher.position / 16), 12)
   const decipher = createDecipheriv('aes-256-ctr', memory.key, counter)
   decipher.update(new Uint8Array(cipher.position % 16))
-  return decipher.update(stored)
+  for (let at = 0; at < stored.length; at += PIECE_BYTES) {
+    const piece = decipher.update(stored.subarray(at, at + PIECE_BYTES))
+    into.set(piece, at)
+    freeBuffer(piece)
+  }
+  return into.subarray(0, stored.length)
 }
 
 function writeExactly(fd: number, plain: Uint8Array, offset: number): void {

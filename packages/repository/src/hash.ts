@@ -5,6 +5,10 @@ export function sha256(bytes: Uint8Array): string {
   return hash('sha256', bytes, 'hex')
 }
 
+export function asHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+}
+
 /** SHA-256 of bytes that pass by. */
 export class StreamHash {
   readonly #hash = createHash('sha256')

@@ -1,6 +1,7 @@
 import type { ArtifactIndex } from './frame-table.ts'
 import { plainLength } from './frame-table.ts'
 import { compressFrame } from './frames.ts'
+import { asHex } from './hash.ts'
 
 /** The members of a manifest that its index repeats or is checked against. */
 export interface IndexedArtifact {
@@ -40,7 +41,7 @@ export function* indexLines(artifact: IndexedArtifact, { frames, segments }: Art
   for (const { offset, stored, iv, tag } of segments)
     yield JSON.stringify([offset, stored, hexOrNull(iv), hexOrNull(tag)])
   for (let n = 0; n < frames.count; n++)
-    yield `[${frames.stored(n)},${plainLength(n, artifact)},"${hexOrNull(frames.sha256(n))}"]`
+    yield `[${frames.stored(n)},${plainLength(n, artifact)},"${asHex(frames.sha256(n))}"]`
 }
 
 function compressLines(lines: readonly string[]): Buffer {
@@ -48,5 +49,5 @@ function compressLines(lines: readonly string[]): Buffer {
 }
 
 function hexOrNull(bytes: Uint8Array | null): string | null {
-  return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+  return bytes && asHex(bytes)
 }

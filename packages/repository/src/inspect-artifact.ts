@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Store } from '@salvor/shared/ports/store'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
+import { openFeed } from './byte-feed.ts'
 import type { CheckList } from './check-list.ts'
 import { FrameFailure } from './frame-pool.ts'
 import type { ArtifactIndex } from './frame-table.ts'
@@ -9,8 +10,9 @@ import type { Manifest } from './manifest.ts'
 import { artifactKeyOf, corrupt, statArtifact } from './open-backup.ts'
 import { countProgress } from './progress.ts'
 import { openDecoders } from './read-artifact.ts'
-import { ByteFeed } from './read-object.ts'
 import { type FrameInFlight, frameReason, StoredFrames } from './stored-frames.ts'
+
+const CHUNK_BYTES = 1 << 20
 
 export interface ArtifactUnderInspection {
   readonly store: Store
@@ -29,17 +31,31 @@ export async function checkArtifactBytes(
   const key = artifactKeyOf(manifest)
   await list.run('artifact-checksum', async () => {
     const { size } = await statArtifact(manifest, store, signal)
-    const whole = new StreamHash()
-    const count = countProgress('checking', size, request.onProgress)
-    for await (const chunk of store.read(key, { offset: 0, length: size }, signal)) {
-      whole.update(chunk)
-      count(chunk.length)
-    }
-    if (size === manifest.size_bytes && whole.hex() === manifest.checksum_sha256)
+    const sha256 = await hashArtifact(request, size, signal)
+    if (size === manifest.size_bytes && sha256 === manifest.checksum_sha256)
       return { value: size, detail: `${size} bytes have the SHA-256 of the manifest` }
     const where = index && (await firstDamage(store, manifest, index, size, signal))
     throw corrupt(manifest, key, [sizeReason(size, manifest), where].filter(Boolean).join('; '))
   })
+}
+
+async function hashArtifact(
+  { store, manifest, onProgress }: ArtifactUnderInspection,
+  size: number,
+  signal: AbortSignal,
+): Promise<string> {
+  await using feed = await openFeed(store, artifactKeyOf(manifest), size, signal)
+  const whole = new StreamHash()
+  const count = countProgress('checking', size, onProgress)
+  const buffer = new Uint8Array(Math.min(CHUNK_BYTES, size))
+  while (whole.bytes < size) {
+    const chunk = buffer.subarray(0, size - whole.bytes)
+    if (!(await feed.take(chunk)))
+      throw corrupt(manifest, artifactKeyOf(manifest), 'it became shorter while it was read')
+    whole.update(chunk)
+    count(chunk.length)
+  }
+  return whole.hex()
 }
 
 /** Every frame decrypted and decompressed, every tag, and the checksum, in one pass. */
@@ -123,7 +139,7 @@ async function firstDamage(
   size: number,
   signal: AbortSignal,
 ): Promise<string> {
-  await using feed = new ByteFeed(store.read(artifactKeyOf(manifest), { offset: 0, length: size }, signal))
+  await using feed = await openFeed(store, artifactKeyOf(manifest), size, signal)
   let offset = 0
   for (let frame = 0; frame < frames.count; frame++) {
     const bytes = new Uint8Array(frames.stored(frame))

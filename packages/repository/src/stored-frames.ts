@@ -1,13 +1,13 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Store } from '@salvor/shared/ports/store'
+import { openFeed } from './byte-feed.ts'
 import { SegmentAuthenticator } from './encrypt.ts'
 import type { DecodeJob } from './frame-jobs.ts'
 import { FrameFailure, type FramePool } from './frame-pool.ts'
 import { type ArtifactIndex, plainLength, type Segment } from './frame-table.ts'
-import { StreamHash } from './hash.ts'
+import { asHex, StreamHash } from './hash.ts'
 import type { Manifest } from './manifest.ts'
 import { artifactKeyOf, corrupt } from './open-backup.ts'
-import { ByteFeed } from './read-object.ts'
 
 export interface FrameInFlight {
   readonly frame: number
@@ -44,8 +44,7 @@ export class StoredFrames {
   async *read(fd: number | null, signal: AbortSignal): AsyncGenerator<FrameInFlight> {
     const { store, manifest, index, pool } = this.#options
     const key = artifactKeyOf(manifest)
-    const range = { offset: 0, length: manifest.size_bytes }
-    await using feed = new ByteFeed(store.read(key, range, signal))
+    await using feed = await openFeed(store, key, manifest.size_bytes, signal)
     const position = new Position(index.segments, this.#options.dataKey)
     for (let frame = 0, offset = 0; frame < manifest.frames; frame++) {
       if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
@@ -62,7 +61,7 @@ export class StoredFrames {
       if (!position.advance(bytes)) this.#badTags.push(position.segment)
       const plain = plainLength(frame, manifest)
       const into = fd === null ? null : { fd, offset: frame * manifest.frame_bytes }
-      const sha256 = index.frames.sha256(frame).slice()
+      const sha256 = asHex(index.frames.sha256(frame))
       const job: DecodeJob = { kind: 'decode', slot, stored, plain, sha256, cipher, into }
       yield { frame, offset, slot, plain, done: pool.run(job) }
       offset += stored
@@ -112,7 +111,7 @@ class Position {
       this.#inSegment = 0
     }
     const { iv } = this.#segments[this.segment]!
-    return iv && { iv, position: this.#inSegment }
+    return iv && { iv: asHex(iv), position: this.#inSegment }
   }
   /** False when these bytes end a segment whose tag does not fit. */
   advance(bytes: Uint8Array): boolean {
