@@ -4,7 +4,7 @@ import { factsOf, type OpenSource } from './open-source.ts'
 import type { Line } from './worker.ts'
 
 /** Passes that only accept an empty gap; after them a small rest may be moved under the lock. */
-const PATIENT_ATTEMPTS = 4
+const PATIENT_ATTEMPTS = 8
 /** The rest that is moved under the write lock: at most this, and only where the last pass was quick (its fsyncs). */
 const REST_BYTES = 1_000_000
 const REST_MS = 10

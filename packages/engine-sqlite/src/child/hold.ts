@@ -51,6 +51,6 @@ async function tryToFreeze(freezer: Freezer, request: Hold) {
         attempts: attempt,
       }
     }
-    await pause(attempt < 8 ? 2 : 100)
+    await pause(attempt < 16 ? 2 : 100)
   }
 }

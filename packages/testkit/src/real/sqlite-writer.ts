@@ -125,7 +125,7 @@ export async function startWriter(
   options: { readonly tps: number; readonly busy_timeout_ms?: number },
 ): Promise<Writer> {
   const child = fork(fileURLToPath(import.meta.url), [WRITER_FLAG, path, JSON.stringify(options)], {
-    execArgv: process.execArgv.filter((flag) => flag.startsWith('--conditions')),
+    execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   const exited = new Promise<void>((resolve) => {

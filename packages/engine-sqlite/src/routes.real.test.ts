@@ -1,0 +1,122 @@
+import { statSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
+import { openBench } from '@salvor/testkit/fakes/engine-context'
+import { openFileSink } from '@salvor/testkit/fakes/file-sink'
+import { openElsewhere } from '@salvor/testkit/real/sqlite-elsewhere'
+import { assertInvariant, createClinic, startWriter } from '@salvor/testkit/real/sqlite-writer'
+import { expect, test } from 'vitest'
+import { LIMITS } from './config.ts'
+import { openEngine } from './index.ts'
+
+const FULL = process.env['SALVOR_TEST_COUNTS'] === 'full'
+const never = new AbortController().signal
+
+test('a report that keeps an old snapshot open for hours does not keep backups from being taken', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 2_000 })
+  await using report = await openElsewhere(path)
+  await report.exec('BEGIN')
+  await report.get('SELECT count(*) FROM visits')
+  await using writer = await startWriter(path, { tps: 200 })
+  await pause(200)
+  await using sink = openFileSink(bench.path('copy.db'))
+  const engine = openEngine({ path }, bench.context(), { ...LIMITS, freeze_deadline_ms: 500 })
+  const facts = await engine.snapshot(sink, never)
+  expect(facts.engine_facts).toMatchObject({ route: 'backup-api', journal_mode: 'wal' })
+  expect(facts.notices.join()).toContain('old snapshot')
+  expect(Number(facts.engine_facts['lock_ms'])).toBeLessThanOrEqual(25)
+  expect(assertInvariant(bench.path('copy.db')).transactions).toBeGreaterThan(0)
+  expect((await writer.stop()).errors).toBe(0)
+})
+
+test('the log may grow to its limit while a slow store takes the copy, then the source is let go', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 2_000 })
+  await using writer = await startWriter(path, { tps: 500 })
+  await using sink = openFileSink(null, { beforeChunk: () => pause(400) })
+  const engine = openEngine({ path }, bench.context(), { ...LIMITS, wal_bytes: 1_000_000 })
+  await expect(engine.snapshot(sink, never)).rejects.toMatchObject({ code: 'SOURCE_LOG_GREW', retryable: true })
+  await using application = await openElsewhere(path)
+  expect(await application.get('PRAGMA wal_checkpoint(PASSIVE)')).toBe(0)
+  expect((await writer.stop()).errors).toBe(0)
+  assertInvariant(path)
+})
+
+for (const journal of ['delete', 'truncate', 'persist'] as const) {
+  test(`journal mode ${journal}: copies under a writer hold it for milliseconds and are never torn`, async () => {
+    using bench = openBench()
+    const path = bench.path('clinic.db')
+    createClinic(path, { rows: 4_000, journal })
+    await using writer = await startWriter(path, { tps: 20 })
+    for (let round = 0; round < (FULL ? 100 : 4); round += 1) {
+      await using sink = openFileSink(bench.path(`copy-${round}.db`), { beforeChunk: () => pause(10) })
+      const facts = await openEngine({ path }, bench.context()).snapshot(sink, never)
+      expect(facts.engine_facts).toMatchObject({ route: 'shared-lock', journal_mode: 'delete' })
+      expect(facts.notices.join()).toContain('rollback-journal mode')
+      expect(Number(facts.engine_facts['lock_ms'])).toBeLessThan(500)
+      assertInvariant(bench.path(`copy-${round}.db`))
+    }
+    expect(await writer.stop()).toMatchObject({ errors: 0 })
+  })
+}
+
+test('a journaled database whose writers leave no pause is copied under one bounded lock', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 1_000, journal: 'delete' })
+  await using writer = await startWriter(path, { tps: 200 })
+  await using sink = openFileSink(bench.path('copy.db'))
+  const engine = openEngine({ path }, bench.context(), { ...LIMITS, slice_bytes: 256 * 1024 })
+  const facts = await engine.snapshot(sink, never)
+  expect(facts.engine_facts['restarts']).toBeGreaterThan(LIMITS.slice_restarts)
+  assertInvariant(bench.path('copy.db'))
+  expect(await writer.stop()).toMatchObject({ errors: 0 })
+})
+
+test('a journaled database that cannot be copied in the allowed time is let go', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 20_000, journal: 'delete' })
+  await using writer = await startWriter(path, { tps: 100 })
+  const limits = { ...LIMITS, slice_bytes: 1024 * 1024, slice_restarts: 0, hold_ms: 1 }
+  await using sink = openFileSink(null)
+  const failing = openEngine({ path }, bench.context(), limits).snapshot(sink, never)
+  await expect(failing).rejects.toMatchObject({ code: 'SOURCE_STALLED', retryable: true })
+  expect((await writer.stop()).errors).toBe(0)
+})
+
+test('the journal of a crash is played back before the copy', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 500, journal: 'delete' })
+  const application = await openElsewhere(path)
+  await application.exec('PRAGMA cache_size = 5; BEGIN IMMEDIATE; UPDATE ledger SET amount = 0; DELETE FROM visits')
+  await application.kill()
+  expect(statSync(`${path}-journal`).size).toBeGreaterThan(0)
+  await using sink = openFileSink(bench.path('copy.db'))
+  await openEngine({ path }, bench.context()).snapshot(sink, never)
+  expect(assertInvariant(bench.path('copy.db'))).toEqual({ transactions: 0 })
+})
+
+for (const [journal, sql] of [
+  ['wal', 'BEGIN IMMEDIATE; UPDATE ledger SET amount = amount'],
+  ['wal', 'PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; UPDATE ledger SET amount = amount; COMMIT'],
+  ['delete', 'PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE ledger SET amount = amount; COMMIT'],
+] as const) {
+  test(`${journal}, ${sql.slice(0, 34)}…: the lock is waited for, then named`, async () => {
+    using bench = openBench()
+    const path = bench.path('clinic.db')
+    createClinic(path, { rows: 10, journal })
+    await using application = await openElsewhere(path)
+    await application.exec(sql)
+    await using sink = openFileSink(null)
+    const engine = openEngine({ path }, bench.context(), { ...LIMITS, lock_wait_ms: 1_000 })
+    await expect(engine.snapshot(sink, never)).rejects.toMatchObject({
+      code: 'SOURCE_LOCKED',
+      message: 'clinic: locked by another program for 1 s',
+      retryable: true,
+    })
+  })
+}
