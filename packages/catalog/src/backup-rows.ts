@@ -7,23 +7,24 @@ import type {
   CopyState,
   RetentionClass,
 } from '@salvor/shared/vocabulary/backup'
-import type { Kysely } from 'kysely'
+import type { Kysely, NotNull } from 'kysely'
 import type { BackupTable, Tables } from './tables.ts'
 
 type Joined = BackupTable & { size_bytes: number | null; checksum_sha256: string; manifest_sha256: string }
 
-/** Backups with what lies in `artifacts` about their two objects. */
+/** Backups with what lies in `artifacts` about their two objects. Left joins, so that a list reads backups in their order. */
 export function selectBackups(db: Kysely<Tables>) {
   return db
     .selectFrom('backups')
-    .innerJoin('artifacts as artifact', (join) =>
+    .leftJoin('artifacts as artifact', (join) =>
       join.onRef('artifact.backup_id', '=', 'backups.id').on('artifact.role', '=', 'artifact'),
     )
-    .innerJoin('artifacts as manifest', (join) =>
+    .leftJoin('artifacts as manifest', (join) =>
       join.onRef('manifest.backup_id', '=', 'backups.id').on('manifest.role', '=', 'manifest'),
     )
     .selectAll('backups')
     .select(['artifact.size_bytes', 'artifact.sha256 as checksum_sha256', 'manifest.sha256 as manifest_sha256'])
+    .$narrowType<{ checksum_sha256: NotNull; manifest_sha256: NotNull }>()
 }
 
 export function backupOf(row: Joined): Backup {

@@ -20,11 +20,16 @@ async function deadRuns(db: Kysely<Tables>): Promise<DeadLetter[]> {
     kind: 'run',
     id: row.id,
     what: row.job,
-    service: JOB_RULES[row.job as JobName].service,
+    service: serviceOf(row.job),
     failures: row.failures,
     error: failureOf(row.error),
     since: row.finished_at ?? row.created_at,
   }))
+}
+
+/** A job of a newer version is handled by nobody here; the scheduler is who shows it. */
+function serviceOf(job: string): ServiceName {
+  return Object.hasOwn(JOB_RULES, job) ? JOB_RULES[job as JobName].service : 'scheduler'
 }
 
 async function deadEvents(db: Kysely<Tables>): Promise<DeadLetter[]> {

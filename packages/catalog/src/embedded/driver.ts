@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery, type DatabaseConnection, type Driver, type QueryResult } from 'kysely'
-import type { Side } from './messages.ts'
+import type { Answer, Side } from './messages.ts'
 import { EmbeddedError, type ThreadClient } from './thread-client.ts'
 
 const BUSY_LIMIT_MS = 10_000
@@ -54,10 +54,18 @@ class EmbeddedConnection implements DatabaseConnection {
     this.#side = side
   }
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    const { rows, changes } = await this.#thread.ask({ op: 'query', side: this.#side, sql, parameters })
-    return { rows: rows as R[], numAffectedRows: BigInt(changes) }
+    const answer = await this.#thread.ask({ op: 'query', side: this.#side, sql, parameters })
+    return { rows: objectsOf(answer) as R[], numAffectedRows: BigInt(answer.changes) }
   }
   streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error('the embedded catalog is read in pages, not in streams')
   }
+}
+
+function objectsOf({ columns, rows }: Answer): object[] {
+  return rows.map((values) => {
+    const row: Record<string, unknown> = {}
+    for (let index = 0; index < columns.length; index += 1) row[columns[index]!] = values[index]
+    return row
+  })
 }

@@ -8,7 +8,9 @@ export type Request =
   | { readonly op: 'close' }
 
 export interface Answer {
-  readonly rows: readonly unknown[]
+  /** Names once and values in their order: objects would carry every name with every row from thread to thread. */
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly unknown[])[]
   /** Rows written; 0 for a query that gives rows. */
   readonly changes: number
 }

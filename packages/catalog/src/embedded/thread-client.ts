@@ -27,7 +27,7 @@ export class ThreadClient {
     const file = import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js'
     this.#worker = new Worker(new URL(file, import.meta.url), { name: 'salvor-catalog', execArgv: [] })
     this.#worker.on('message', (reply: Reply) => this.#settle(reply))
-    this.#worker.on('error', (error) => this.#end(`its thread failed: ${error.name}`))
+    this.#worker.on('error', (error) => this.#end(`its thread failed: ${error.message}`))
     this.#worker.on('exit', () => this.#end('its thread has ended'))
     this.#worker.unref()
   }

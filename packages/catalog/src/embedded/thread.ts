@@ -6,7 +6,7 @@ import type { Answer, Posted, Reply, Request, Side } from './messages.ts'
 
 const STATEMENTS_KEPT = 256
 const WAL_KEPT_BYTES = 64 * 1024 * 1024
-const NOTHING: Answer = { rows: [], changes: 0 }
+const NOTHING: Answer = { columns: [], rows: [], changes: 0 }
 
 interface Connection {
   readonly database: Database.Database
@@ -56,8 +56,9 @@ function sideOf(side: Side): Connection {
 
 function query(connection: Connection, sql: string, parameters: readonly unknown[]): Answer {
   const statement = prepared(connection, sql)
-  if (statement.reader) return { rows: statement.all(...parameters), changes: 0 }
-  return { rows: [], changes: statement.run(...parameters).changes }
+  if (!statement.reader) return { ...NOTHING, changes: statement.run(...parameters).changes }
+  const columns = statement.columns().map((column) => column.name)
+  return { columns, rows: statement.all(...parameters) as unknown[][], changes: 0 }
 }
 
 function prepared({ database, statements }: Connection, sql: string): Database.Statement {
@@ -65,6 +66,7 @@ function prepared({ database, statements }: Connection, sql: string): Database.S
   if (known) return known
   if (statements.size >= STATEMENTS_KEPT) statements.clear()
   const fresh = database.prepare(sql)
+  if (fresh.reader) fresh.raw(true)
   statements.set(sql, fresh)
   return fresh
 }

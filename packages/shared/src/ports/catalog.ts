@@ -62,7 +62,7 @@ export type RunEnd =
   | { readonly kind: 'succeeded'; readonly result?: unknown }
   /** Again later; a failed attempt counts, and the last one makes the run dead. */
   | { readonly kind: 'retry'; readonly error: Failure; readonly not_before: Instant; readonly dead: boolean }
-  /** Again later, nothing went wrong (source busy, next tick). */
+  /** Again later, nothing went wrong (source busy, next tick). With a result, the turn's work was done: failures start at 0. */
   | { readonly kind: 'again'; readonly not_before: Instant; readonly result?: unknown }
   | { readonly kind: 'failed'; readonly error: Failure }
 
@@ -113,7 +113,10 @@ export interface Cause {
   readonly causation_id?: string
 }
 
-/** Writes of one transaction: all or none. Nothing outside the catalog may be awaited inside. */
+/**
+ * Writes of one transaction: all or none; one that failed keeps the transaction from committing, even when its error was
+ * caught. Nothing outside the catalog may be awaited inside.
+ */
 export interface CatalogTransaction {
   readonly now: Instant
   /** Inserts or updates; says what changed. A retired source that comes back is `new` again. */
@@ -136,7 +139,7 @@ export interface CatalogTransaction {
   recordBackup(backup: Backup): Promise<void>
   /** Inserts or replaces the copy (key: backup and store). The backup's state follows its copies. */
   recordCopy(copy: Copy): Promise<void>
-  /** Records what was found and moves the copy's state: up by a good one, to corrupt by a bad one. */
+  /** Records what was found and moves the copy's state: up by a good one, to corrupt by a bad one (a pending copy stays pending). */
   recordVerification(verification: Verification): Promise<void>
   /** True if it was not open. */
   openIncident(key: string, source: string | null, title: string): Promise<boolean>
@@ -157,6 +160,7 @@ export interface Catalog {
   /** Grows when a catalog is rebuilt. */
   readonly epoch: number
   now(): Promise<Instant>
+  /** Commits when `work` resolves. `work` may run once more, when another transaction was in its way; never one inside another. */
   transaction<T>(cause: Cause, work: (tx: CatalogTransaction) => Promise<T>): Promise<T>
 
   sources(): Promise<readonly SourceRow[]>

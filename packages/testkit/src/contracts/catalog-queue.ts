@@ -108,6 +108,18 @@ export function queueContract(open: OpenCatalog): void {
     expect(await catalog.deadLetters()).toMatchObject([{ kind: 'run', id, error: { code: 'TASK_DIED' } }])
   })
 
+  test('a run of a job that this version does not know is given back, and shown when it is dead', async () => {
+    await using place = await open()
+    const { catalog } = place
+    const run = await runningCopy(catalog, deadHolder())
+    await place.sql(`update runs set job = 'imagined', failures = 1000 where id = '${run.id}'`)
+    await catalog.reconcile(60_000)
+    expect(await catalog.run(run.id)).toMatchObject({ state: 'queued', failures: 1001 })
+    await place.sql(`update runs set state = 'dead' where id = '${run.id}'`)
+    expect(await catalog.deadLetters()).toMatchObject([{ id: run.id, what: 'imagined' }])
+    expect(await catalog.replay(run.id)).toBe(true)
+  })
+
   test('what two reconcilers find at once is given back once', async () => {
     await using place = await open()
     const handles = [place.catalog, await place.again()]
