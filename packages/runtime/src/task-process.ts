@@ -34,9 +34,8 @@ export function forkTasks(options: ForkOptions): Tasks {
   return {
     async run(task, input, onProgress, signal) {
       if (signal.aborted) throw interrupted(signal)
-      const config = options.config()
-      const { file, text, variables } = config
-      await using scratch = await makeScratch(config, options.log)
+      const { file, text, variables, sandbox_dir } = options.config()
+      await using scratch = await makeScratch(sandbox_dir, options.log)
       const env = pick(options.env, variables)
       const log_level = options.log_level ?? 'info'
       const order: TaskOrder = { task, input, file, text, env, scratch_dir: scratch.path, log_level }

@@ -27,9 +27,15 @@ export function parseSection<T>(
   const suited = suit(value, first.error.issues, path, tree)
   const second = suited === value ? first : schema.safeParse(suited)
   if (second.success) return second.data
-  const news = second.error.issues.filter((issue) => !silent.includes(String(issue.path[0])))
+  const news = second.error.issues.filter((issue) => !isToldAlready(issue, silent))
   for (const issue of news) report(issue, { schema, path, tree, secrets, value: suited })
   return undefined
+}
+
+/** What follows from a value that was reported: it is missing, or keys do not go together without it. */
+function isToldAlready(issue: Issue, silent: readonly string[]): boolean {
+  if (issue.path.length === 0) return silent.length > 0 && issue.code === 'custom'
+  return silent.includes(String(issue.path[0]))
 }
 
 /**

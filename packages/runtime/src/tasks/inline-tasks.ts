@@ -1,4 +1,4 @@
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import type { Clock } from '@salvor/shared/ports/clock'
 import type { Log } from '@salvor/shared/ports/log'
 import type { Tasks } from '@salvor/shared/ports/tasks'
@@ -16,9 +16,9 @@ export interface InlineOptions {
 export function inlineTasks({ config, clock, log }: InlineOptions): Tasks {
   return {
     async run(task, input, progress, signal) {
-      if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
+      throwIfInterrupted(signal)
       const current = config()
-      await using scratch = await makeScratch(current, log)
+      await using scratch = await makeScratch(current.sandbox_dir, log)
       const context = { config: current, clock, log: log.child({ task }), scratch_dir: scratch.path, progress, signal }
       return await performTask(task, input, context)
     },

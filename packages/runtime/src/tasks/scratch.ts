@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, lstat, mkdir, readdir, rm, utimes } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { lstat, mkdir, readdir, rm, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Log } from '@salvor/shared/ports/log'
 import { holderAlive, thisHolder } from '../holder.ts'
 
@@ -12,14 +12,9 @@ export interface Scratch extends AsyncDisposable {
   readonly path: string
 }
 
-export interface SandboxPlace {
-  readonly sandbox_dir: string
-  readonly settings: { readonly data_dir: string }
-}
-
 /** A new private folder, removed with all its content at the end of the block. Its name says whose it is. */
-export async function makeScratch({ sandbox_dir: sandboxDir, settings }: SandboxPlace, log: Log): Promise<Scratch> {
-  await openSandbox(sandboxDir, settings.data_dir)
+export async function makeScratch(sandboxDir: string, log: Log): Promise<Scratch> {
+  await mkdir(sandboxDir, { recursive: true, mode: 0o700 })
   const me = thisHolder('')
   const owner = ['task', mark(me.host), mark(me.boot_id), me.pid, me.start_time.replace(/\W/g, '')]
   const path = join(sandboxDir, [...owner, randomBytes(6).toString('hex')].join('.'))
@@ -49,21 +44,6 @@ export async function emptySandbox(sandboxDir: string, log: Log): Promise<number
     if ((await isLeftOver(name, path)) && (await discard(path, log))) removed += 1
   }
   return removed
-}
-
-/**
- * Root proves with a server under an unprivileged user, who must be able to pass through the folders that Salvor has made.
- * He sees no names in them, and every file there is private.
- */
-async function openSandbox(sandboxDir: string, dataDir: string): Promise<void> {
-  await mkdir(sandboxDir, { recursive: true, mode: 0o700 })
-  if (process.getuid?.() !== 0) return
-  const inside = !relative(dataDir, sandboxDir).startsWith('..')
-  for (let folder = sandboxDir; ; folder = dirname(folder)) {
-    const { mode, uid } = await lstat(folder)
-    if (uid === 0 && (mode & 0o077) === 0) await chmod(folder, 0o711)
-    if (!inside || folder === dataDir || folder === dirname(folder)) return
-  }
 }
 
 async function isLeftOver(name: string, path: string): Promise<boolean> {
