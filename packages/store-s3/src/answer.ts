@@ -83,9 +83,10 @@ export function answerOf(thrown: unknown): Answer {
   const code = typeof error.code === 'string' ? error.code : ''
   const status = error.$metadata?.httpStatusCode ?? error.$response?.statusCode
   if (CERTIFICATE.test(code)) return new Answer('untrusted', code, thrown)
+  // The SDK calls a reset connection a TimeoutError, too: the code is more exact.
+  if (NETWORK.test(code)) return new Answer(code === 'ETIMEDOUT' ? 'timeout' : 'broken', code, thrown)
   const known = BY_NAME[name]
   if (known !== undefined) return new Answer(known, status === undefined ? name : `${name} ${status}`, thrown)
-  if (NETWORK.test(code)) return new Answer('broken', code, thrown)
   if (status === undefined) throw thrown
   const outcome = BY_STATUS[status] ?? (status >= 500 || status < 300 ? 'broken' : 'denied')
   return new Answer(outcome, name === '' || name === 'Unknown' ? `HTTP ${status}` : `${name} ${status}`, thrown)

@@ -109,6 +109,7 @@ export class HttpFaults {
 
   #forward(request: IncomingMessage, fault: RequestFault | null): Promise<IncomingMessage> {
     const headers = pairs(request.rawHeaders).filter(([name]) => !/^(expect|connection)$/i.test(name))
+    const { socket } = request
     return new Promise((resolve, reject) => {
       const onward = ask({
         host: this.#host,
@@ -129,7 +130,7 @@ export class HttpFaults {
       const change = changeOf(fault, 'request')
       pipeline(change === null ? [request, onward] : [request, change, onward]).catch(() => {
         if (answered) return
-        request.socket.resetAndDestroy()
+        socket.resetAndDestroy()
         onward.destroy(new Error('cut'))
       })
     })
