@@ -44,3 +44,12 @@ test('the published schema has every section, and a form for each kind that is i
   })
   expect(schema.properties['catalog']).toMatchObject({ properties: { url: {}, url_file: {} } })
 })
+
+test('an editor takes a variable wherever a value may stand, and knows no key of later', async () => {
+  const schema = (await configJsonSchema(fakeAdapters())) as Published
+  const variable = { $ref: '#/$defs/variable' }
+  expect(schema.properties['http']).toMatchObject({ properties: { port: { anyOf: [{ type: 'integer' }, variable] } } })
+  expect(schema.properties['timezone']).toMatchObject({ type: 'string' })
+  expect(JSON.stringify(schema)).toContain('"limit":{"anyOf"')
+  expect(JSON.stringify(schema)).not.toContain('"later"')
+})

@@ -14,6 +14,7 @@ export async function configJsonSchema(adapters: Adapters = installedAdapters): 
     type: 'object',
     additionalProperties: false,
     required: ['stores', 'sources'],
+    $defs: { variable: { type: 'string', pattern: '\\$\\{' } },
     properties: {
       ...sections(),
       stores: named(await kinds('store', 'kind', {}, adapters), {}),
@@ -55,7 +56,7 @@ async function kinds(
 }
 
 function named(forms: readonly JsonSchema[], fixed: Readonly<Record<string, JsonSchema>>): JsonSchema {
-  const names = plain(Name)
+  const { $schema: _, ...names } = inputSchema(Name)
   const propertyNames = Object.keys(fixed).length === 0 ? names : { anyOf: [names, { enum: Object.keys(fixed) }] }
   return { type: 'object', propertyNames, properties: fixed, additionalProperties: { anyOf: forms } }
 }
@@ -77,5 +78,25 @@ function withFiles(schema: JsonSchema, secrets: readonly string[]): JsonSchema {
 
 function plain(schema: z.ZodType): JsonSchema {
   const { $schema: _, ...rest } = inputSchema(schema)
-  return rest
+  return written(rest)
+}
+
+/** As it may be written in the file: any scalar can be a variable. Keys of later features are left out. */
+function written(schema: JsonSchema): JsonSchema {
+  const scalar = ['string', 'number', 'integer', 'boolean'].includes(schema.type ?? '')
+  if (scalar) return isFree(schema) ? schema : { anyOf: [schema, { $ref: '#/$defs/variable' }] }
+  const { properties, items, anyOf, additionalProperties: rest } = schema
+  const known = Object.entries(properties ?? {}).filter(([, value]) => value['not'] === undefined)
+  return {
+    ...schema,
+    ...(properties && { properties: Object.fromEntries(known.map(([key, value]) => [key, written(value)])) }),
+    ...(items && { items: written(items) }),
+    ...(anyOf && { anyOf: anyOf.map(written) }),
+    ...(typeof rest === 'object' && { additionalProperties: written(rest) }),
+  }
+}
+
+/** Takes any text, so a variable too. */
+function isFree({ type, pattern, format, enum: words, const: word }: JsonSchema): boolean {
+  return type === 'string' && [pattern, format, words, word].every((limit) => limit === undefined)
 }

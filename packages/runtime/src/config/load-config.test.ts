@@ -98,6 +98,12 @@ verifier: { postgres_bin: [bin, /usr/lib/pg] }`)
   expect(config.settings.sources.get('app')!.encrypt).toBe(true)
 })
 
+test('an anchor spares writing a source twice', async () => {
+  const at = await folder()
+  const config = await at.load(`${GOOD.replace('app: {', 'app: &app {')}  two: *app`)
+  expect(config.settings.sources.get('two')).toMatchObject({ name: 'two', engine: 'filedb' })
+})
+
 test('copies keep the order of the file, and stores of a number too', async () => {
   const at = await folder()
   const config = await at.load(`stores:
