@@ -1,9 +1,8 @@
 import type { Servers } from './servers.ts'
 
-/** Sources of the demo and how a schedule fires while one looks on: every 15 seconds instead of every week. */
-const EVERY_15_S = '*/15 * * * * *'
-
 export interface Clinics {
+  /** When each source is due, so that a schedule fires while one looks on. */
+  readonly dueAt: Date
   readonly sqlitePath: string
   readonly sqliteChecks: readonly string[]
   readonly postgresChecks: readonly string[]
@@ -26,7 +25,7 @@ export function configuration(servers: Servers, clinics: Clinics): { yaml: strin
   const source = (name: string, keys: readonly string[], checks: readonly string[]): string[] => [
     `  ${name}:`,
     ...keys.map((key) => `    ${key}`),
-    `    schedule: { full: "${EVERY_15_S}" }`,
+    `    schedule: { full: "${cronAt(clinics.dueAt)}" }`,
     '    checks:',
     ...checks.map((check) => `      - "${check}"`),
   ]
@@ -52,4 +51,9 @@ export function configuration(servers: Servers, clinics: Clinics): { yaml: strin
     ...(azure ? { azure: azure.connection_string } : {}),
   }
   return { yaml, secrets }
+}
+
+/** A cron expression with seconds that fires once, at this instant. */
+function cronAt(at: Date): string {
+  return `${at.getUTCSeconds()} ${at.getUTCMinutes()} ${at.getUTCHours()} ${at.getUTCDate()} ${at.getUTCMonth() + 1} *`
 }

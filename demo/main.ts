@@ -18,6 +18,8 @@ import { Screen } from './screen.ts'
 const SERVICES = ['scheduler', 'backup-worker', 'verifier', 'replicator', 'notifier']
 const SOURCES = ['desk', 'clinic']
 const PATIENTS = { sqlite: 8000, postgres: 30_000 }
+/** Late enough for the services to have started, so that the tick is fired and not caught up. */
+const DUE_IN_MS = 12_000
 /** A machine that is twice as slow as ours still gets there. */
 const GIVE_UP_MS = 150_000
 
@@ -55,7 +57,9 @@ async function demo(): Promise<number> {
     `clinic  PostgreSQL ${servers.postgres.version}, ${PATIENTS.postgres} patients, 100 transactions a second`,
   )
 
+  const dueAt = new Date(Date.now() + DUE_IN_MS)
   const { yaml, secrets } = configuration(servers, {
+    dueAt,
     sqlitePath,
     sqliteChecks: [`SELECT count(*) = ${PATIENTS.sqlite} FROM patients`, 'SELECT sum(amount) = 1000000 FROM ledger'],
     postgresChecks: [
@@ -71,7 +75,9 @@ async function demo(): Promise<number> {
   writeFileSync(join(folder, 'salvor.yaml'), yaml)
   screen.title('Five services, one Redis, one catalog')
   const services = SERVICES.map((name) => stack.use(startService(folder, name, join(folder, `${name}.log`))))
-  screen.line(`${SERVICES.join(', ')}: a process each; each source is due every 15 s`)
+  screen.line(
+    `${SERVICES.join(', ')}: a process each; the schedule of both sources fires at ${dueAt.toISOString().slice(11, 19)} UTC`,
+  )
 
   const catalog = await openCatalog({ url: null, data_dir: join(folder, 'salvor-data'), ids: systemIds, holderAlive })
   stack.defer(() => catalog.close())

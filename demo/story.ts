@@ -92,7 +92,11 @@ export class Story {
     )
     if (message) {
       const lines = renderSlack(message.body as unknown as SlackMessage).split('\n')
-      this.#once(`told ${backup.id}`, source, 'told', ['Slack shows:', ...lines.map((line) => `│ ${line}`)].join('\n'))
+      // The first one as the reader would see it, the others by their headline.
+      const whole = ['Slack shows:', ...lines.map((line) => `│ ${line}`)].join('\n')
+      const first = !this.#printed.has(`told ${source}`)
+      this.#once(`told ${backup.id}`, source, 'told', first ? whole : `Slack: ${lines[0] ?? ''}`)
+      this.#printed.add(`told ${source}`)
     }
     return {
       taken: true,

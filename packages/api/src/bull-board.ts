@@ -6,7 +6,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { OneTimeToken } from './one-time-token.ts'
 
 export interface BullBoardOptions {
-  readonly queues: readonly Queue[]
+  /** The queues as they are connected now; empty while Redis is away. Asked at each request. */
+  readonly queues: () => readonly Queue[]
   /** Where it is mounted, `/queues`. */
   readonly path: string
   /** Opens the page once: `<path>?token=…`. */
@@ -27,10 +28,23 @@ export async function bullBoard(server: FastifyInstance, options: BullBoardOptio
   const gate = new OneTimeToken(options.token, options.random)
   const adapter = new FastifyAdapter()
   adapter.setBasePath(options.path)
-  const queues = options.queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true, allowRetries: false }))
-  createBullBoard({ queues, serverAdapter: adapter, options: { uiConfig: { boardTitle: 'Salvor queues' } } })
+  const board = createBullBoard({
+    queues: [],
+    serverAdapter: adapter,
+    options: { uiConfig: { boardTitle: 'Salvor queues' } },
+  })
+  let shown: readonly Queue[] = []
+  const refresh = (): void => {
+    const now = options.queues()
+    if (now.length === shown.length && now.every((queue, index) => queue === shown[index])) return
+    shown = now
+    board.setQueues(now.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true, allowRetries: false })))
+  }
   await server.register(async (scope) => {
-    scope.addHook('onRequest', async (request, reply) => guard(gate, options.path, request, reply))
+    scope.addHook('onRequest', async (request, reply) => {
+      refresh()
+      return guard(gate, options.path, request, reply)
+    })
     await scope.register(adapter.registerPlugin(), { prefix: options.path })
   })
 }

@@ -14,6 +14,11 @@ export function globalOptions(command: Command): GlobalOptions {
 }
 
 /** Configuration, catalog and adapters for one command, without workers or a queue. */
-export function openForCommand(options: GlobalOptions): Promise<Runtime> {
-  return openRuntime({ config_file: options.config, env: process.env, openCatalog })
+export function openForCommand(options: GlobalOptions, keyring_file?: string): Promise<Runtime> {
+  return openRuntime({
+    config_file: options.config,
+    env: process.env,
+    openCatalog,
+    ...(keyring_file ? { keyring_file } : {}),
+  })
 }

@@ -21,5 +21,9 @@ test('a safety copy before a restore goes where fulls go', () => {
 })
 test('bytes are read from the strongest copy, never from a corrupt or unfinished one', () => {
   const states = ['pending', 'completed', 'corrupt', 'proven', 'verified'] as const
-  expect(bestCopies(states.map((state) => ({ state }))).map((c) => c.state)).toEqual(['proven', 'verified', 'completed'])
+  expect(bestCopies(states.map((state) => ({ state }))).map((c) => c.state)).toEqual([
+    'proven',
+    'verified',
+    'completed',
+  ])
 })

@@ -6,7 +6,9 @@ export interface CopyRules {
 
 /** Stores that should hold a backup of this class, in the order of the configuration. */
 export function storesFor(rules: CopyRules, retentionClass: RetentionClass): readonly string[] {
-  return rules.copies.filter((rule) => rule.classes === 'all' || rule.classes.includes(wanted(retentionClass))).map((r) => r.store)
+  return rules.copies
+    .filter((rule) => rule.classes === 'all' || rule.classes.includes(wanted(retentionClass)))
+    .map((r) => r.store)
 }
 
 /** The store that the worker writes to: the first that takes the class. Null: no store does. */

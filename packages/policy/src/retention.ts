@@ -32,5 +32,7 @@ export function retentionUntil(
 
 /** What a schedule's kind stores: a monthly backup is a full that is kept by the monthly rule. */
 export function backupOf(kind: ScheduledKind): { type: 'full' | 'incremental'; retention_class: RetentionClass } {
-  return kind === 'incremental' ? { type: 'incremental', retention_class: 'incremental' } : { type: 'full', retention_class: kind }
+  return kind === 'incremental'
+    ? { type: 'incremental', retention_class: 'incremental' }
+    : { type: 'full', retention_class: kind }
 }

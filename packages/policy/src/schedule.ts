@@ -36,7 +36,7 @@ export function tickAt(cron: string, timezone: string, dueAt: Instant, now: Inst
   let missed = 0
   let last = dueAt
   // Counted so that a person can be told; bounded, since a clock may jump by years.
-  for (let next = nextTick(cron, timezone, last); next !== null && next <= now && missed < 1000; ) {
+  for (let next = nextTick(cron, timezone, last); next !== null && next <= now && missed < 1000;) {
     missed += 1
     last = next
     next = nextTick(cron, timezone, last)

@@ -33,7 +33,8 @@ export async function loadKeyring({ keyring_file, data_dir }: KeyringPlace, now:
   return parseKeyring(bytes, file, false)
 }
 
-async function readPrivate(file: string): Promise<Buffer> {
+/** KEYRING_INVALID for a file that others may read. */
+export async function readPrivate(file: string): Promise<Buffer> {
   await using handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
     throw invalid(
       file,

@@ -76,7 +76,7 @@ test('a failure says why, what Salvor does about it, what to do, and how far bac
 })
 
 test('a corrupt copy names what was found and where the same backup is still good', () => {
-  const data = { ...copy, level: 'decode', failed_checks: ['frame 7: bytes differ'] } as const
+  const data: EventData<'copy.corrupt'> = { ...copy, level: 'decode', failed_checks: ['frame 7: bytes differ'] }
   const told = tell('copy.corrupt', data, { backup, lastGood: backup })
   expect(told.title).toBe('Corrupt copy in local: clinic')
   expect(told.text).toBe(

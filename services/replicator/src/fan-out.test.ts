@@ -23,13 +23,17 @@ describe('one artifact for several stores', () => {
     let reads = 0
     const from = origin({ before: (operation) => void (operation === 'read' && reads++) })
     const [a, b] = [new MemoryStore({ name: 'a' }), new MemoryStore({ name: 'b' })]
-    expect(await fanOut(from, KEY, to(a, b), plain, never)).toEqual([{ store: 'a', error: null }, { store: 'b', error: null }])
+    expect(await fanOut(from, KEY, to(a, b), plain, never)).toEqual([
+      { store: 'a', error: null },
+      { store: 'b', error: null },
+    ])
     expect([a.bytes(KEY).equals(BYTES), b.bytes(KEY).equals(BYTES), reads]).toEqual([true, true, 1])
   })
   test('a store that fails half way is left behind; the other one gets its copy', async () => {
     let writes = 0
     const before: MemoryStoreOptions['before'] = (operation) => {
-      if (operation === 'write' && ++writes > 5) throw new SalvorError('STORE_UNREACHABLE', { store: 'b', reason: 'cut' })
+      if (operation === 'write' && ++writes > 5)
+        throw new SalvorError('STORE_UNREACHABLE', { store: 'b', reason: 'cut' })
     }
     const [a, b] = [new MemoryStore({ name: 'a' }), new MemoryStore({ name: 'b', before })]
     const landings = await fanOut(origin(), KEY, to(a, b), plain, never)
@@ -59,7 +63,8 @@ describe('one artifact for several stores', () => {
     let broken = true
     let sent = 0
     const before: MemoryStoreOptions['before'] = (operation) => {
-      if (operation === 'write' && broken && ++sent > 20) throw new SalvorError('STORE_UNREACHABLE', { store: 'a', reason: 'cut' })
+      if (operation === 'write' && broken && ++sent > 20)
+        throw new SalvorError('STORE_UNREACHABLE', { store: 'a', reason: 'cut' })
     }
     const a = new MemoryStore({ name: 'a', partBytes: 50_000, before })
     const tokens: string[] = []

@@ -1,12 +1,14 @@
 import { registerSources } from '@salvor/runtime/register-sources'
 import type { ServiceDefinition } from '@salvor/shared/ports/service'
 import { planTick } from './handlers/plan-tick.ts'
+import { queuesPage } from './queues-page.ts'
 
 /** Knows when what is due, and nothing of how it is done. */
 export const scheduler: ServiceDefinition = {
   name: 'scheduler',
   jobs: { 'plan-tick': planTick },
   subscriptions: {},
+  http: queuesPage,
   async start(deps) {
     await registerSources(deps, 'scheduler')
     await deps.catalog.transaction({ service: 'scheduler' }, async (tx) => {

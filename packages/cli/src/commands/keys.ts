@@ -4,7 +4,7 @@ import { createKeys } from '@salvor/repository/create-keys'
 import { listKeys, parseKeyFile, serializeKeyFile } from '@salvor/repository/key-file'
 import { systemClock } from '@salvor/runtime/clock'
 import { loadConfig } from '@salvor/runtime/config/load-config'
-import { readKeyringFile } from '@salvor/runtime/keyring-file'
+import { readPrivate } from '@salvor/runtime/keyring-file'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import pc from 'picocolors'
 import type { GlobalOptions } from '../context.ts'
@@ -35,7 +35,7 @@ export async function keysList(options: GlobalOptions): Promise<Answer> {
   if (config.keyring_file === null) {
     return done({ keyring_file: null, keys: [] }, ['No keyring is configured: salvor keys create'])
   }
-  const keys = listKeys(parseKeyFile(await readKeyringFile(config.keyring_file), config.keyring_file))
+  const keys = listKeys(parseKeyFile(await readPrivate(config.keyring_file), config.keyring_file))
   const head = ['KEY', 'PURPOSE', 'SOURCE', 'CLASS', 'CREATED (UTC)', 'PRIVATE HALF'].map((word) => pc.dim(word))
   const rows = keys.map((k) => [
     k.key_id,

@@ -36,8 +36,10 @@ export const sendNotification: JobHandler<'send-notification'> = {
 async function waitAsAsked(run: JobRun<'send-notification'>, error: unknown, deps: Deps): Promise<JobOutcome> {
   const seconds = error instanceof SalvorError && error.retryable ? Number(error.facts.seconds) : Number.NaN
   if (!(seconds > 0)) throw error
+  const { channel } = run.params
   const now = await deps.catalog.now()
-  if (elapsedMs(run.created_at, now) > PATIENCE_MS) throw error
-  deps.log.info({ run_id: run.id, channel: run.params.channel, seconds }, 'the receiver asks to wait')
+  if (elapsedMs(run.created_at, now) > PATIENCE_MS)
+    throw new SalvorError('CHANNEL_FAILED', { channel, reason: 'for a day it has only asked to wait' }, error)
+  deps.log.info({ run_id: run.id, channel, seconds }, 'the receiver asks to wait')
   return { again: shifted(now, seconds * 1000 + spreadMs(run.id, run.attempt)) }
 }
