@@ -1,8 +1,21 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { startSqlite } from './sqlite-process.ts'
 
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const
 
-/** Programs that have the database or one of the files beside it open, as `pid 123 (name)`. Empty where there is no /proc. */
+const CLAIM_MS = 30_000
+
+/** Refuses a target that anybody works with. Writes nothing. */
+export async function assertNotInUse(target: string, scratch: string): Promise<void> {
+  const holders = await whoHasOpen(target)
+  if (holders.length === 0 && (await isLocked(target, scratch))) {
+    holders.push('a program in another container, or of another user')
+  }
+  if (holders.length > 0) throw new SalvorError('TARGET_IN_USE', { target, by: holders.join(', ') })
+}
+
+/** Programs that have the database or one of the files beside it open, as `pid 123 (name)`, as far as /proc tells. */
 export async function whoHasOpen(path: string): Promise<string[]> {
   const wanted = new Set<string>()
   for (const file of [path, ...SIDECARS.map((end) => path + end)]) {
@@ -15,7 +28,7 @@ export async function whoHasOpen(path: string): Promise<string[]> {
   for (const pid of pids) {
     if (await holdsOneOf(pid, wanted)) holders.push(`pid ${pid} (${await nameOf(pid)})`)
   }
-  return holders.length > 0 ? holders : lockedBy(wanted)
+  return holders
 }
 
 async function holdsOneOf(pid: string, wanted: ReadonlySet<string>): Promise<boolean> {
@@ -28,23 +41,27 @@ async function holdsOneOf(pid: string, wanted: ReadonlySet<string>): Promise<boo
   return false
 }
 
-/** Locks are visible to everybody, also those of other users' programs: WAL mode keeps one as long as it is open. */
-async function lockedBy(wanted: ReadonlySet<string>): Promise<string[]> {
-  const lines = (await readFile('/proc/locks', 'utf8').catch(() => '')).split('\n')
-  const holders = new Set<string>()
-  for (const line of lines) {
-    const found = / (\d+|-1) ([0-9a-f]+):([0-9a-f]+):(\d+) /.exec(line)
-    if (!found) continue
-    const [, pid = '', major = '', minor = '', inode = ''] = found
-    const device = deviceNumber(BigInt(`0x${major}`), BigInt(`0x${minor}`))
-    if (wanted.has(`${device}:${inode}`)) holders.add(`pid ${pid} (${await nameOf(pid)})`)
+/**
+ * Whether a lock says that somebody has it open. Only WAL mode keeps one all the time, and only together with a log; a
+ * rollback journal is not opened here, because reading would play it back.
+ */
+export async function isLocked(path: string, scratch: string): Promise<boolean> {
+  const [log, journal] = await Promise.all(['-wal', '-journal'].map((end) => stat(path + end).catch(() => null)))
+  if (!log || journal) return false
+  const failure = (failed: { readonly code: string; readonly text: string }) => {
+    const cause = Object.assign(new Error(failed.text), { code: failed.code })
+    return new SalvorError('INTERNAL', { what: `SQLite said ${failed.code}` }, cause)
   }
-  return [...holders]
-}
-
-/** As stat gives it: Linux spreads both numbers over the word. */
-function deviceNumber(major: bigint, minor: bigint): bigint {
-  return ((major & 0xfffff000n) << 32n) | ((major & 0xfffn) << 8n) | ((minor & 0xffffff00n) << 12n) | (minor & 0xffn)
+  const signal = AbortSignal.timeout(CLAIM_MS)
+  await using sqlite = startSqlite({ task: 'claim', path }, { scratch, signal, failure })
+  try {
+    await sqlite.next('claimed')
+    return false
+  } catch (error) {
+    const code = error instanceof Error && error.cause instanceof Error && 'code' in error.cause ? error.cause.code : ''
+    // What cannot be opened at all cannot be in use either; that it is damaged may be the reason to restore.
+    return String(code).startsWith('SQLITE_BUSY')
+  }
 }
 
 async function nameOf(pid: string): Promise<string> {

@@ -16,7 +16,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     probe: (signal) => reading(site, config.path, probeSource(site, signal)),
     snapshot: (sink, signal) => reading(site, config.path, takeSnapshot(site, sink, signal)),
     assertTarget: async (target, inPlace) => {
-      await assertTarget(target, inPlace, site.path)
+      await assertTarget(target, inPlace, site)
     },
     offlineSnapshot: (target, sink, signal) => reading(site, target, takeOfflineSnapshot(site, target, sink, signal)),
     restore: (content, request, signal) => restoreFile(site, content, request, signal),

@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { SnapshotFacts } from '@salvor/shared/ports/engine'
+import { assertNotInUse } from './in-use.ts'
 import { assertUnchanged, openRaw, pushFile } from './raw-file.ts'
 import { rejectOnAbort } from './route.ts'
 import { assertRoom, copyToScratch } from './scratch-copy.ts'
-import { assertNotInUse, reasonOf } from './target.ts'
+import { reasonOf } from './target.ts'
 import type { Site } from './site.ts'
 import { sourceFailure } from './sqlite-failure.ts'
 import { startSqlite } from './sqlite-process.ts'
@@ -23,7 +24,7 @@ export async function takeOfflineSnapshot(
   sink: SnapshotSink,
   signal: AbortSignal,
 ): Promise<SnapshotFacts> {
-  await assertNotInUse(target)
+  await assertNotInUse(target, site.context.scratch_dir)
   const rest = (await Promise.all(['-wal', '-journal'].map((end) => sizeOf(target + end)))).some((size) => size > 0)
   const damage = rest ? await settleCopy(site, target, signal) : null
   const settled = rest && damage === null

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
@@ -8,6 +8,7 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { openBench, type Bench } from '@salvor/testkit/fakes/engine-context'
@@ -15,6 +16,7 @@ import { fileContent } from '@salvor/testkit/fakes/file-content'
 import { openElsewhere } from '@salvor/testkit/real/sqlite-elsewhere'
 import { assertInvariant, createClinic } from '@salvor/testkit/real/sqlite-writer'
 import { describe, expect, test } from 'vitest'
+import { isLocked } from './in-use.ts'
 import { openEngine } from './index.ts'
 
 const never = new AbortController().signal
@@ -67,6 +69,25 @@ describe('a restore to a new place', () => {
     })
     await engine.assertTarget(bench.path('new/folder/app.db'), false)
     expect(existsSync(bench.path('new'))).toBe(false)
+  })
+
+  test('removes what a killed restore left there long ago, and nothing else', async () => {
+    using bench = openBench()
+    const { copy, engine } = prepare(bench)
+    const gone = spawnSync('true').pid
+    const long = new Date(Date.now() - 2 * 3_600_000)
+    const old = [
+      `.app.db.restore-${gone}-1`,
+      `.app.db.restore-${gone}-1-wal`,
+      `.app.db.restore-${process.pid}-9`,
+      '.app.db.x',
+    ]
+    for (const name of [...old, `.app.db.restore-${gone}-2`]) writeFileSync(bench.path(name), '')
+    for (const name of old) utimesSync(bench.path(name), long, long)
+    const request = { target: bench.path('app.db'), in_place: false, engine_facts: facts }
+    await engine.restore(fileContent(copy), request, never)
+    const left = readdirSync(bench.folder).filter((name) => name.startsWith('.'))
+    expect(left.toSorted()).toEqual([...old.slice(1), `.app.db.restore-${gone}-2`].toSorted())
   })
 
   test('is not spoiled by the log of a database that lay there before', async () => {
@@ -138,6 +159,20 @@ describe('a restore in place', () => {
     const restore = engine.restore(fileContent(copy), { target, in_place: true, engine_facts: facts }, never)
     await expect(restore).rejects.toMatchObject({ code: 'TARGET_IN_USE', exit: 2 })
     expect(readFileSync(target).equals(before)).toBe(true)
+  })
+
+  test('refuses a database that is open where no list of processes shows it, and changes nothing by looking', async () => {
+    using bench = openBench()
+    const target = bench.path('app.db')
+    createClinic(target, { rows: 50 })
+    const application = await openElsewhere(target)
+    await application.exec('UPDATE patients SET seen = 0')
+    expect(await isLocked(target, bench.folder)).toBe(true)
+    await application.kill()
+    const sums = (): string => execFileSync('sha256sum', [target, `${target}-wal`]).toString()
+    const before = [sums(), readdirSync(bench.folder)]
+    expect(await isLocked(target, bench.folder)).toBe(false)
+    expect([sums(), readdirSync(bench.folder)]).toEqual(before)
   })
 
   test('refuses when the application was started again meanwhile', async () => {

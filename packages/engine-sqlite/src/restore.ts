@@ -1,16 +1,18 @@
 import { constants, type Stats } from 'node:fs'
 import { mkdir, open, rm, type FileHandle } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
 import type { Check } from '@salvor/shared/vocabulary/verification'
 import { examine, INTEGRITY } from './examination.ts'
+import { assertNotInUse } from './in-use.ts'
+import { freshName, removeLeftovers } from './leftovers.ts'
 import { putInPlace } from './put-in-place.ts'
 import { rejectOnAbort } from './route.ts'
 import { assertRoom, withFullDisk } from './scratch-copy.ts'
 import type { Site } from './site.ts'
-import { assertNotInUse, assertTarget, reasonOf } from './target.ts'
+import { assertTarget, reasonOf } from './target.ts'
 
 /** Writes and checks a new file beside the target, then puts it in place. Whatever fails, the target stays as it was. */
 export async function restoreFile(
@@ -20,14 +22,15 @@ export async function restoreFile(
   signal: AbortSignal,
 ): Promise<RestoreFacts> {
   const target = resolve(request.target)
-  const replaced = await assertTarget(target, request.in_place, site.path)
+  const replaced = await assertTarget(target, request.in_place, site)
   await mkdir(dirname(target), { recursive: true, mode: 0o700 })
+  await removeLeftovers(target, site.context.now())
   const fresh = await createBeside(target)
   try {
     await writeContent(fresh, content, replaced, signal)
     const checks = await checkFresh(site, fresh.path, target, signal)
     if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
-    await assertNotInUse(target)
+    await assertNotInUse(target, site.context.scratch_dir)
     await putInPlace(fresh.path, target, replaced !== null)
     const recovered = request.engine_facts['consistent_at']
     return { recovered_to: typeof recovered === 'string' ? recovered : site.context.now(), checks }
@@ -45,7 +48,7 @@ interface FreshFile {
 async function createBeside(target: string): Promise<FreshFile> {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
   for (let attempt = 1; ; attempt += 1) {
-    const path = join(dirname(target), `.${basename(target)}.restore-${process.pid}-${attempt}`)
+    const path = freshName(target, attempt)
     try {
       return { path, handle: await open(path, flags, 0o600) }
     } catch (error) {

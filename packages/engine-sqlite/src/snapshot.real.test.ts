@@ -102,6 +102,28 @@ test('the copy holds what was committed before its instant, and nothing that cam
   expect(await application.get('PRAGMA journal_mode')).toBe('wal')
 })
 
+test('while it is read the main file stands still, even when another program wants every frame moved', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 1_000 })
+  await using application = await openElsewhere(path)
+  await application.exec('PRAGMA busy_timeout = 50')
+  const before = createHash('sha256').update(readFileSync(path)).digest('hex')
+  const busy: unknown[] = []
+  await using sink = openFileSink(bench.path('copy.db'), {
+    beforeChunk: async () => {
+      await application.exec('UPDATE visits SET findings = upper(findings)')
+      busy.push(await application.get('PRAGMA wal_checkpoint(TRUNCATE)'))
+    },
+  })
+  await openEngine({ path }, bench.context()).snapshot(sink, never)
+  expect(busy.length).toBeGreaterThan(3)
+  expect(new Set(busy)).toEqual(new Set([1]))
+  expect(sink.digest()).toBe(before)
+  assertInvariant(bench.path('copy.db'))
+  expect(await application.get('PRAGMA wal_checkpoint(TRUNCATE)')).toBe(0)
+})
+
 test('progress is told with the total that the database has', async () => {
   using bench = openBench()
   const path = bench.path('clinic.db')

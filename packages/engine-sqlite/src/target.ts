@@ -2,14 +2,15 @@ import { constants, type Stats } from 'node:fs'
 import { access, lstat, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import { whoHasOpen } from './in-use.ts'
+import { assertNotInUse } from './in-use.ts'
 import { openRaw } from './raw-file.ts'
+import type { Site } from './site.ts'
 
 /**
- * Refuses what a restore must not write over. `ownPath`: the path of the source, which is taken for a database even when
- * its first page is ruined. Returns what is replaced, or null for a new file.
+ * Refuses what a restore must not write over; the path of the source itself is taken for a database even when its first
+ * page is ruined. Returns what is replaced, or null for a new file.
  */
-export async function assertTarget(target: string, inPlace: boolean, ownPath: string): Promise<Stats | null> {
+export async function assertTarget(target: string, inPlace: boolean, site: Site): Promise<Stats | null> {
   const seen = await lstat(target).catch((error: unknown) => {
     if (isMissing(error)) return null
     throw new SalvorError('RESTORE_FAILED', { target, reason: reasonOf(error) }, error)
@@ -20,17 +21,12 @@ export async function assertTarget(target: string, inPlace: boolean, ownPath: st
   }
   if (seen && !inPlace) throw new SalvorError('TARGET_NOT_EMPTY', { target })
   await assertFolder(target)
-  await assertNotInUse(target)
+  await assertNotInUse(target, site.context.scratch_dir)
   if (seen) {
     assertOwner(target, seen)
-    await assertDatabase(target, seen, ownPath)
+    await assertDatabase(target, seen, site.path)
   }
   return seen
-}
-
-export async function assertNotInUse(target: string): Promise<void> {
-  const holders = await whoHasOpen(target)
-  if (holders.length > 0) throw new SalvorError('TARGET_IN_USE', { target, by: holders.join(', ') })
 }
 
 async function assertFolder(target: string): Promise<void> {

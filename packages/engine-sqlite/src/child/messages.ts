@@ -12,6 +12,7 @@ export type Request =
       readonly deadline_ms: number
     }
   | { readonly task: 'settle'; readonly path: string }
+  | { readonly task: 'claim'; readonly path: string }
   | { readonly task: 'examine'; readonly path: string }
 
 export type RequestOf<T extends Request['task']> = Extract<Request, { task: T }>
@@ -75,6 +76,7 @@ export type Report =
   | { readonly report: 'freed'; readonly lock_ms: number }
   | { readonly report: 'released'; readonly lock_ms: number }
   | { readonly report: 'settled' }
+  | { readonly report: 'claimed' }
   | { readonly report: 'examined'; readonly ok: boolean; readonly detail: string; readonly missing: string | null }
   /** `code`: of SQLite or of the system. `text` is SQLite's, for the tasks whose text holds no rows. */
   | { readonly report: 'failed'; readonly code: string; readonly text: string }
