@@ -1,4 +1,5 @@
 import { retryAfterSeconds } from '@salvor/policy/retry-after'
+import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { PagerDutyEvent } from './message.ts'
 
@@ -20,7 +21,7 @@ export async function enqueue(delivery: Delivery, event: PagerDutyEvent, signal:
   try {
     answer = await post(delivery, event, AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]))
   } catch (error) {
-    if (signal.aborted) throw interrupted(signal)
+    throwIfInterrupted(signal)
     throw new SalvorError('CHANNEL_FAILED', { channel, reason: networkReason(error, deadlineMs) }, error)
   }
   const { status, body, wait } = answer
@@ -81,10 +82,6 @@ function complaints(body: string, routingKey: string): string {
 
 function misconfigured(channel: string, reason: string): SalvorError {
   return new SalvorError('CHANNEL_MISCONFIGURED', { channel, reason })
-}
-
-function interrupted(signal: AbortSignal): SalvorError {
-  return signal.reason instanceof SalvorError ? signal.reason : new SalvorError('INTERRUPTED', {}, signal.reason)
 }
 
 function networkReason(error: unknown, deadlineMs: number): string {

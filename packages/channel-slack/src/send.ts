@@ -1,4 +1,5 @@
 import { retryAfterSeconds } from '@salvor/policy/retry-after'
+import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { ErrorCode, IncomingWebhook, type FetchFunction } from '@slack/webhook'
 import type { SlackMessage } from './message.ts'
@@ -32,7 +33,8 @@ export async function post(delivery: Delivery, message: SlackMessage, signal: Ab
   try {
     answer = (await webhook.send(message)).text
   } catch (error) {
-    throw signal.aborted ? interrupted(signal) : refused(delivery, error, wait)
+    throwIfInterrupted(signal)
+    throw refused(delivery, error, wait)
   }
   // Slack answers `ok`; a login page in front of it answers 200 as well, and the alert would be lost.
   if (/^\s*</.test(answer)) throw misconfigured(delivery.channel, 'a web page answered instead of Slack')
@@ -58,10 +60,6 @@ function refused({ channel, deadlineMs }: Delivery, error: unknown, wait: number
 
 function misconfigured(channel: string, reason: string): SalvorError {
   return new SalvorError('CHANNEL_MISCONFIGURED', { channel, reason })
-}
-
-function interrupted(signal: AbortSignal): SalvorError {
-  return signal.reason instanceof SalvorError ? signal.reason : new SalvorError('INTERRUPTED', {}, signal.reason)
 }
 
 function networkReason(error: unknown, deadlineMs: number): string {

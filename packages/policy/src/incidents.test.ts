@@ -18,8 +18,16 @@ const failed = (failures: number, final: boolean, type: 'full' | 'incremental' =
   event('backup.failed', { source: 'clinic', run_id: 'r', type, failures, final, error })
 const completed = (type: 'full' | 'incremental' | 'pre_restore') =>
   event('backup.completed', {
-    ...{ source: 'clinic', backup_id: 'b2', run_id: 'r', type, retention_class: type, store: 's3', filename: 'f' },
-    ...{ size_bytes: 1, source_bytes: 1, duration_ms: 1 },
+    source: 'clinic',
+    backup_id: 'b2',
+    run_id: 'r',
+    type,
+    retention_class: type,
+    store: 's3',
+    filename: 'f',
+    size_bytes: 1,
+    source_bytes: 1,
+    duration_ms: 1,
   })
 const copyFailed = (code: string, final = true, what: 'replicate' | 'verify' = 'verify') =>
   event('copy.failed', { ...copy, what, failures: 1, final, error: { ...error, code } })

@@ -36,8 +36,16 @@ const facts = ({ fields }: Notification) => Object.fromEntries(fields.map(({ lab
 const failure = (code: ErrorCode, values: Record<string, string> = {}) => new SalvorError(code, values).toFailure()
 const copy = { source: 'clinic', backup_id: backup.id, store: 'local' }
 const completed: EventData<'backup.completed'> = {
-  ...{ source: 'clinic', backup_id: backup.id, run_id: 'r', type: 'full', retention_class: 'monthly', store: 'local' },
-  ...{ filename: backup.filename, size_bytes: 1_234_567_890, source_bytes: 4_800_000_000, duration_ms: 192_000 },
+  source: 'clinic',
+  backup_id: backup.id,
+  run_id: 'r',
+  type: 'full',
+  retention_class: 'monthly',
+  store: 'local',
+  filename: backup.filename,
+  size_bytes: 1_234_567_890,
+  source_bytes: 4_800_000_000,
+  duration_ms: 192_000,
 }
 
 test('a completed backup says what was kept, how much of it, where and for how long', () => {

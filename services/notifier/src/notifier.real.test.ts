@@ -94,10 +94,24 @@ function logInto(lines: unknown[]): Log {
 
 async function recordBackup(tx: Parameters<Parameters<Catalog['transaction']>[1]>[0], given: Partial<Backup>) {
   const backup: Backup = {
-    ...{ id: systemIds.next(), source: 'clinic', engine: 'sqlite', type: 'full', retention_class: 'full' },
-    ...{ state: 'completed', filename: `backup_full_${systemIds.next().slice(-6)}.db.zst`, timestamp: tx.now },
-    ...{ consistent_at: tx.now, size_bytes: 1000, source_bytes: 4000, checksum_sha256: 'a'.repeat(64), source_db: 'x' },
-    ...{ retention_until: null, parent: null, duration_ms: 5, encrypted: false, manifest_sha256: 'b'.repeat(64) },
+    id: systemIds.next(),
+    source: 'clinic',
+    engine: 'sqlite',
+    type: 'full',
+    retention_class: 'full',
+    state: 'completed',
+    filename: `backup_full_${systemIds.next().slice(-6)}.db.zst`,
+    timestamp: tx.now,
+    consistent_at: tx.now,
+    size_bytes: 1000,
+    source_bytes: 4000,
+    checksum_sha256: 'a'.repeat(64),
+    source_db: 'x',
+    retention_until: null,
+    parent: null,
+    duration_ms: 5,
+    encrypted: false,
+    manifest_sha256: 'b'.repeat(64),
     ...given,
   }
   await tx.recordBackup(backup)
@@ -113,7 +127,13 @@ function failed(failures: number, final = false): NewEvent {
 function completed({ id, filename, type }: Backup): NewEvent {
   const sizes = { size_bytes: 1000, source_bytes: 4000, duration_ms: 5 }
   const data: EventData<'backup.completed'> = {
-    ...{ source: 'clinic', backup_id: id, run_id: 'r', type, retention_class: 'full', store: 'local', filename },
+    source: 'clinic',
+    backup_id: id,
+    run_id: 'r',
+    type,
+    retention_class: 'full',
+    store: 'local',
+    filename,
     ...sizes,
   }
   return { type: 'backup.completed', subject: 'clinic', data }
