@@ -21,7 +21,12 @@ const FORBIDDEN = [
   ['Date.now', /\bDate\.now\(|\bnew Date\(\)/, INNER, 'the clock enters in runtime only'],
   ['Math.random', /\bMath\.random\(/, INNER, 'randomness enters in runtime only'],
   ['fs', /from 'node:fs/, HANDLERS, 'a service takes ports'],
-  ['bullmq, ioredis, pino', /from '(bullmq|ioredis|pino)'/, /^packages\/(?!runtime|api|testkit)|^services/, 'runtime is their only home'],
+  [
+    'bullmq, ioredis, pino',
+    /from '(bullmq|ioredis|pino)'/,
+    /^packages\/(?!runtime|api|testkit)|^services/,
+    'runtime is their only home',
+  ],
   ['ZSTD_c_nbWorkers', /ZSTD_c_nbWorkers/, /./, 'it loses data in Node 24'],
   ['any', /[:<]\s*any\b[\s,;)>\[]/, /./, 'no any'],
 ]
@@ -37,30 +42,43 @@ const ringOf = (name) => RINGS.find(([, pattern]) => pattern.test(name.replace('
 for (const folder of folders) checkPackage(folder)
 checkCycles()
 for (const problem of problems) console.error(problem)
-console.error(problems.length === 0 ? `boundaries: ${folders.length} packages keep the rings` : `boundaries: ${problems.length} problems`)
+console.error(
+  problems.length === 0
+    ? `boundaries: ${folders.length} packages keep the rings`
+    : `boundaries: ${problems.length} problems`,
+)
 process.exitCode = problems.length === 0 ? 0 : 1
 
 function checkPackage(folder) {
   const manifest = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
   const ring = ringOf(manifest.name)
   if (ring === undefined) return problems.push(`${folder}: give ${manifest.name} a ring in tools/boundaries.mjs`)
-  const runtime = new Set([...Object.keys(manifest.dependencies ?? {}), ...Object.keys(manifest.optionalDependencies ?? {})])
+  const runtime = new Set([
+    ...Object.keys(manifest.dependencies ?? {}),
+    ...Object.keys(manifest.optionalDependencies ?? {}),
+  ])
   const development = new Set([...runtime, ...Object.keys(manifest.devDependencies ?? {})])
   if (manifest.name === '@salvor/shared' && [...runtime].some((name) => name !== 'zod')) {
     problems.push(`${folder}/package.json: shared depends on zod only`)
   }
-  for (const file of globSync(`${folder}/**/*.{ts,mjs}`, { cwd: root, exclude: (path) => /node_modules|dist/.test(path) })) {
+  for (const file of globSync(`${folder}/**/*.{ts,mjs}`, {
+    cwd: root,
+    exclude: (path) => /node_modules|dist/.test(path),
+  })) {
     checkFile(file, { manifest, ring, runtime, development })
   }
 }
 
 function checkFile(file, { manifest, ring, runtime, development }) {
   const text = readFileSync(join(root, file), 'utf8')
-  const isTest = /\.test\.ts$/.test(file) || ring === 5 && !/^packages\/cli\//.test(file)
+  const isTest = /\.test\.ts$/.test(file) || (ring === 5 && !/^packages\/cli\//.test(file))
   for (const target of imports(text)) {
     if (target.startsWith('.')) checkRelative(file, target, manifest)
     else if (!target.startsWith('node:') && !target.includes('${')) {
-      const name = target.split('/').slice(0, target.startsWith('@') ? 2 : 1).join('/')
+      const name = target
+        .split('/')
+        .slice(0, target.startsWith('@') ? 2 : 1)
+        .join('/')
       if (!(isTest ? development : runtime).has(name) && name !== manifest.name && !(isTest && name === 'vitest')) {
         problems.push(`${file}: imports ${name}, which ${manifest.name} does not declare`)
       }
@@ -81,7 +99,9 @@ function checkFile(file, { manifest, ring, runtime, development }) {
 }
 
 function checkRelative(file, target, manifest) {
-  const folder = globSync(['packages/*', 'services/*', 'demo', 'bench', 'test'], { cwd: root }).find((f) => file.startsWith(`${f}/`))
+  const folder = globSync(['packages/*', 'services/*', 'demo', 'bench', 'test'], { cwd: root }).find((f) =>
+    file.startsWith(`${f}/`),
+  )
   if (relative(folder, join(dirname(file), target)).startsWith('..')) {
     problems.push(`${file}: reaches out of ${manifest.name} by ${target}; import the package instead`)
   }
@@ -91,7 +111,10 @@ function checkCycles() {
   const graph = new Map()
   for (const folder of folders) {
     const { name, dependencies = {} } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
-    graph.set(name, Object.keys(dependencies).filter((dependency) => dependency.startsWith('@salvor/')))
+    graph.set(
+      name,
+      Object.keys(dependencies).filter((dependency) => dependency.startsWith('@salvor/')),
+    )
   }
   const walk = (name, path) => {
     if (path.includes(name)) return problems.push(`cycle: ${[...path, name].join(' → ')}`)

@@ -2,7 +2,9 @@
 import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 
-const projects = globSync(['packages/*/tsconfig.json', 'services/*/tsconfig.json']).map((file) => file.replace('/tsconfig.json', ''))
+const projects = globSync(['packages/*/tsconfig.json', 'services/*/tsconfig.json']).map((file) =>
+  file.replace('/tsconfig.json', ''),
+)
 const STEPS = [
   ['format', 'oxfmt', ['--check', '.']],
   ['lint', 'oxlint', ['--type-aware', '--deny-warnings', '.']],

@@ -10,7 +10,8 @@ const cell = (text) => text.replaceAll('|', '\\|')
 
 function errors() {
   const rows = Object.entries(CODES).map(
-    ([code, row]) => `| \`${code}\` | ${cell(row.message)} | ${cell(row.hint)} | ${row.retryable ? 'yes' : 'no'} | ${row.exit} |`,
+    ([code, row]) =>
+      `| \`${code}\` | ${cell(row.message)} | ${cell(row.hint)} | ${row.retryable ? 'yes' : 'no'} | ${row.exit} |`,
   )
   return `${GENERATED}
 # Errors
@@ -30,8 +31,13 @@ failed · 5 objective breached · 75 try later · 130 interrupted.
 }
 
 function messages() {
-  const fields = (schema) => Object.keys(schema.shape).map((name) => `\`${name}\``).join(', ') || '(none)'
-  const events = Object.entries(EVENTS).map(([type, schema]) => `| \`${type}\` | ${fields(schema)} | ${SUBSCRIBERS[type].join(', ') || '(nobody yet)'} |`)
+  const fields = (schema) =>
+    Object.keys(schema.shape)
+      .map((name) => `\`${name}\``)
+      .join(', ') || '(none)'
+  const events = Object.entries(EVENTS).map(
+    ([type, schema]) => `| \`${type}\` | ${fields(schema)} | ${SUBSCRIBERS[type].join(', ') || '(nobody yet)'} |`,
+  )
   const jobs = Object.entries(JOBS).map(([job, schema]) => {
     const rule = JOB_RULES[job]
     return `| \`${job}\` | ${rule.service} | ${fields(schema)} | ${rule.max_failures} | ${rule.backoff_ms / 1000} s x 2^n | ${rule.concurrency} |`
@@ -61,7 +67,10 @@ ${jobs.join('\n')}
 
 mkdirSync('docs', { recursive: true })
 let stale = false
-for (const [file, text] of [['docs/errors.md', errors()], ['docs/messages.md', messages()]]) {
+for (const [file, text] of [
+  ['docs/errors.md', errors()],
+  ['docs/messages.md', messages()],
+]) {
   let present = ''
   try {
     present = readFileSync(file, 'utf8')

@@ -15,6 +15,7 @@ export function packages(root, env, say) {
   say('installing the packages of pnpm-lock.yaml (once, under a minute) …')
   const install = ['install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn']
   const run = spawnSync('pnpm', install, { cwd: root, env: { ...env, CI: 'true' }, stdio: ['ignore', 2, 2] })
-  if (run.status !== 0) throw new Error('The packages could not be installed: check the registry with `npm ping` and run this again.')
+  if (run.status !== 0)
+    throw new Error('The packages could not be installed: check the registry with `npm ping` and run this again.')
   writeFileSync(file, stamp)
 }

@@ -4,7 +4,8 @@ import { readdirSync } from 'node:fs'
 export function unsupported() {
   const { platform, arch } = process
   if (platform === 'win32') return 'Salvor does not run on Windows itself: use WSL2.'
-  if (platform !== 'linux' && platform !== 'darwin') return `Salvor runs on Linux (glibc) and macOS, not on ${platform}.`
+  if (platform !== 'linux' && platform !== 'darwin')
+    return `Salvor runs on Linux (glibc) and macOS, not on ${platform}.`
   if (arch !== 'x64' && arch !== 'arm64') return `Salvor runs on x64 and arm64, not on ${arch}.`
   if (platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime) {
     return 'Salvor needs glibc: on Alpine use the container image.'

@@ -24,7 +24,10 @@ export function toolchain(root, say) {
   symlinkSync(`../node_modules/node-${target}/bin/node`, join(fresh, 'bin/node'))
   symlinkSync(`../node_modules/@pnpm/exe.${target}/pnpm`, join(fresh, 'bin/pnpm'))
   // npm skips an optional package that it could not download and still exits 0, so both are run.
-  for (const [tool, least] of [['node', 24], ['pnpm', 12]]) {
+  for (const [tool, least] of [
+    ['node', 24],
+    ['pnpm', 12],
+  ]) {
     if (version(join(fresh, 'bin', tool)) < least) {
       rmSync(fresh, { recursive: true, force: true })
       throw new Error(`The npm registry did not give ${tool}: check it with \`npm ping\` and run this again.`)

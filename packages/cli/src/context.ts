@@ -1,4 +1,6 @@
+import { resolve } from 'node:path'
 import { openCatalog } from '@salvor/catalog/open-catalog'
+import { KEYRING_VARIABLE } from '@salvor/runtime/config/load-config'
 import { openRuntime, type Runtime } from '@salvor/runtime/open-runtime'
 import type { Command } from 'commander'
 

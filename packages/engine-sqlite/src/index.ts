@@ -40,4 +40,6 @@ export const adapter: EngineAdapter<SqliteConfig> = {
   artifact: 'db',
   types: ['full'],
   open: openEngine,
+  // A restore reads an artifact and writes a target: the source's own path is not looked at.
+  openForRestore: (context) => openEngine({ path: '' }, context),
 }

@@ -1,4 +1,4 @@
-import type { Check } from '@salvor/shared/vocabulary/verification'
+import { SOURCE_CHECK, type Check } from '@salvor/shared/vocabulary/verification'
 import { examine, INTEGRITY, type Question } from './examination.ts'
 import type { Site } from './site.ts'
 
@@ -14,7 +14,7 @@ export function proveCopy(
   const { source, scratch_dir: scratch } = site.context
   const questions = checks.map((sql): Question => {
     const name = sql.replaceAll(/\s+/g, ' ').trim().slice(0, NAME_LENGTH)
-    return { name, command: { command: 'check', sql }, limit_ms: site.limits.check_ms }
+    return { name: `${SOURCE_CHECK}${name}`, command: { command: 'check', sql }, limit_ms: site.limits.check_ms }
   })
   return examine({ path: restored, source, scratch }, [...INTEGRITY, ...questions], signal)
 }

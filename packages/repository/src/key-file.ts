@@ -59,6 +59,27 @@ export function parseKeyFile(bytes: Uint8Array, file: string): KeyFile {
   return parsed.data
 }
 
+/** A private recovery key in PEM, as `keys create` wrote it, as a ring that opens and does nothing else. */
+export function recoveryKeyFile(pem: string, file: string): KeyFile {
+  let publicKey: KeyObject
+  try {
+    publicKey = createPublicKey(createPrivateKey(pem))
+  } catch {
+    // Without the cause: it may quote the key.
+    throw new SalvorError('KEYRING_INVALID', { file, reason: 'it is no private key in PEM' })
+  }
+  const entry: WrappingEntry = {
+    key_id: keyIdOf(publicKey),
+    purpose: 'recovery',
+    source: '*',
+    retention_class: '*',
+    created_at: '1970-01-01T00:00:00.000000Z',
+    public_key: publicKey.export({ type: 'spki', format: 'pem' }) as string,
+    private_key: pem,
+  }
+  return { format: 'salvor-keys', version: 1, signing: [], wrapping: [entry] }
+}
+
 export function serializeKeyFile(keys: KeyFile): Buffer {
   return Buffer.from(`${JSON.stringify(keys, null, 2)}\n`)
 }

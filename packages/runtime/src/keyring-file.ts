@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createSigningKey } from '@salvor/repository/create-keys'
-import { serializeKeyFile } from '@salvor/repository/key-file'
-import { parseKeyring } from '@salvor/repository/keyring'
+import { parseKeyFile, publicOnly, recoveryKeyFile, serializeKeyFile } from '@salvor/repository/key-file'
+import { openKeyring, parseKeyring } from '@salvor/repository/keyring'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
@@ -23,14 +23,34 @@ export interface KeyringPlace {
  * all others use. KEYRING_INVALID for a file that others may read, or that holds no keys.
  */
 export async function loadKeyring({ keyring_file, data_dir }: KeyringPlace, now: () => Instant): Promise<KeyRing> {
-  if (keyring_file !== null) return parseKeyring(await readPrivate(keyring_file), keyring_file, true)
   const file = join(data_dir, OWN_KEY)
+  if (keyring_file !== null) return await configured(keyring_file, file)
   const bytes = await readPrivate(file).catch(async (error: unknown) => {
     if (!isMissing(error)) throw error
     await makeSigningKey(data_dir, file, now())
     return await readPrivate(file)
   })
   return parseKeyring(bytes, file, false)
+}
+
+/**
+ * The operator's keyring, or a recovery key in PEM from the safe. What this installation signed with its own key before it
+ * had a keyring stays trusted.
+ */
+async function configured(keyring_file: string, ownFile: string): Promise<KeyRing> {
+  const bytes = await readPrivate(keyring_file)
+  const isPem = bytes.subarray(0, 11).toString('latin1') === '-----BEGIN '
+  const keys = isPem ? recoveryKeyFile(bytes.toString('latin1'), keyring_file) : parseKeyFile(bytes, keyring_file)
+  const own = await readPrivate(ownFile).then(
+    (found) => publicOnly(parseKeyFile(found, ownFile), { signing: false }).signing,
+    (error: unknown) => {
+      if (isMissing(error)) return []
+      throw error
+    },
+  )
+  const signing = [...keys.signing, ...own.filter((one) => keys.signing.every((key) => key.key_id !== one.key_id))]
+  // A recovery key alone knows no signers: it opens, and says that the signature is of a key it does not know.
+  return openKeyring({ ...keys, signing }, keyring_file, !isPem)
 }
 
 /** KEYRING_INVALID for a file that others may read. */

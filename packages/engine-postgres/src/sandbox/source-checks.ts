@@ -1,5 +1,5 @@
 import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
-import type { Check } from '@salvor/shared/vocabulary/verification'
+import { SOURCE_CHECK, type Check } from '@salvor/shared/vocabulary/verification'
 import type { Link, ResultSet } from '../protocol/link.ts'
 import { ServerError } from '../protocol/server-error.ts'
 import type { Sandbox } from './sandbox.ts'
@@ -26,7 +26,11 @@ export async function runSourceChecks(
   for (const sql of checks) {
     const began = now()
     const verdict = await runOne(sandbox, source, database, sql, signal)
-    results.push({ name: nameOf(sql), ...verdict, duration_ms: Math.round(elapsedMs(began, now())) })
+    results.push({
+      name: `${SOURCE_CHECK}${nameOf(sql)}`,
+      ...verdict,
+      duration_ms: Math.round(elapsedMs(began, now())),
+    })
   }
   return results
 }

@@ -71,8 +71,13 @@ export async function parseConfig(
   await refusePlainAbroad(sources, stores, tree)
   tree.problems.throwIfAny()
   const parts = { base: base as Required<Base>, stores, sources, channels, routes }
-  return assemble(text, file, reading, parts, adapters)
+  const config = assemble(text, file, reading, parts, adapters)
+  const other = env[KEYRING_VARIABLE]
+  return other ? { ...config, keyring_file: resolve(other) } : config
 }
+
+/** A path: another keyring for one command (`--keys`), which reaches its task processes too. */
+export const KEYRING_VARIABLE = 'SALVOR_KEYRING_FILE'
 
 type Base = Awaited<ReturnType<typeof readSections>>
 

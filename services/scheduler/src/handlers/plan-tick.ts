@@ -23,6 +23,8 @@ export const planTick: JobHandler<'plan-tick'> = {
       due.length === BATCH ? now : await nextLook(deps, now, new Map(ticks.map((t) => [t.schedule.id, t.tick])))
     return {
       again: next,
+      // A result says that this turn went well: failures of earlier ones are forgotten.
+      result: { fired: ticks.length },
       commit: async (tx) => {
         for (const { schedule, tick } of ticks) await fire(tx, deps, schedule, tick)
       },
