@@ -87,6 +87,23 @@ test('a journaled database that cannot be copied in the allowed time is let go',
   expect((await writer.stop()).errors).toBe(0)
 })
 
+test('a database that is switched to WAL mode between two slices is not copied as if it were locked', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 4_000, journal: 'delete' })
+  await using application = await openElsewhere(path)
+  const context = bench.context()
+  let switched: Promise<void> | undefined
+  const progress = (): void => {
+    switched ??= application.exec('PRAGMA journal_mode = WAL; UPDATE patients SET seen = 0')
+  }
+  await using sink = openFileSink(null)
+  const engine = openEngine({ path }, { ...context, progress }, { ...LIMITS, slice_bytes: 64 * 1024 })
+  await expect(engine.snapshot(sink, never)).rejects.toMatchObject({ code: 'SOURCE_CHANGED', retryable: true })
+  await switched
+  expect(sink.size).toBe(0)
+})
+
 test('the journal of a crash is played back before the copy', async () => {
   using bench = openBench()
   const path = bench.path('clinic.db')

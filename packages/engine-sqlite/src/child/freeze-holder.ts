@@ -13,6 +13,7 @@ const REST_MS = 10
 export interface Freezer {
   readonly reader: Database.Database
   readonly page_size: number
+  journalMode(): string
   takeWriteLock(): boolean
   dropWriteLock(): void
   checkpoint(kind: 'passive' | 'noop'): Progress
@@ -50,6 +51,7 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
   return {
     reader,
     page_size: Number(reader.pragma('page_size', { simple: true })),
+    journalMode: () => String(reader.pragma('journal_mode', { simple: true })),
     takeWriteLock() {
       try {
         lock.run()

@@ -13,10 +13,10 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
   using source = openSource(request.path)
   if (!source.wal) return await followJournaled(request, source, line)
   const freezer = openFreezer(source, request.lock_wait_ms, line)
-  // The name may have got another file between the look at it and the opening by SQLite.
-  const now = identityOf(request.path)
-  if (now.ino !== source.file.ino || now.dev !== source.file.dev)
-    throw coded('EREPLACED', 'replaced while it was opened')
+  // The name may have got another file, or the file another mode, since it was looked at.
+  const { dev, ino } = identityOf(request.path)
+  const same = ino === source.file.ino && dev === source.file.dev
+  if (!same || freezer.journalMode() !== 'wal') throw coded('EREPLACED', 'replaced while it was opened')
 
   const frozen = await tryToFreeze(freezer, request)
   line.report({ ...frozen, file: source.file })

@@ -16,7 +16,10 @@ export async function followJournaled(request: RequestOf<'hold'>, source: OpenSo
     begin.run()
     read.get()
     held = process.hrtime.bigint()
-    return { facts: factsOf(database), at: held }
+    const facts = factsOf(database)
+    // In WAL mode this lock would not keep anybody from writing.
+    if (facts.journal_mode === 'wal') throw coded('EREPLACED', 'switched to WAL mode meanwhile')
+    return { facts, at: held }
   }
   const free = (): number => {
     end.run()
