@@ -69,15 +69,19 @@ export class Place {
     return this.locate(key)
   }
 
-  /** Makes the names in the folder of `path` durable, and once the folder itself, up to the root's own name. */
+  /** Makes the names in the folder of `path` durable, and once every name on the way to it: some may be new. */
   async syncFolder(path: string): Promise<void> {
     const folder = dirname(path)
     await syncPath(folder)
     if (this.#durable.has(folder)) return
     const root = await this.root()
-    for (let above = folder; above.startsWith(root) && above !== '/';) {
+    for (let above = folder; above !== '/';) {
+      const ours = above.startsWith(root)
       above = dirname(above)
-      await syncPath(above)
+      await syncPath(above).catch((error: unknown) => {
+        // Folders far above the store may be closed to this user, and were there before it.
+        if (ours || !['EACCES', 'EPERM', 'EROFS', 'EINVAL'].includes(errnoOf(error))) throw error
+      })
     }
     this.#durable.add(folder)
   }

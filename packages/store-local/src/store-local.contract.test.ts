@@ -14,7 +14,7 @@ storeContract('local', async () => {
       await using handle = await open(join(path, key), 'r+')
       const byte = Buffer.alloc(1)
       await handle.read(byte, 0, 1, 7)
-      byte[0] = byte[0]! ^ 4
+      byte.writeUInt8(byte.readUInt8() ^ 4)
       await handle.write(byte, 0, 1, 7)
     },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
