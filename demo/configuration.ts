@@ -1,8 +1,8 @@
 import type { Servers } from './servers.ts'
 
 export interface Clinics {
-  /** When each source is due, so that a schedule fires while one looks on. */
-  readonly dueAt: Date
+  /** When each source is due, so that a schedule fires while one looks on; null: the schedule that one gets without asking. */
+  readonly dueAt: Date | null
   readonly sqlitePath: string
   readonly sqliteChecks: readonly string[]
   readonly postgresChecks: readonly string[]
@@ -25,7 +25,7 @@ export function configuration(servers: Servers, clinics: Clinics): { yaml: strin
   const source = (name: string, keys: readonly string[], checks: readonly string[]): string[] => [
     `  ${name}:`,
     ...keys.map((key) => `    ${key}`),
-    `    schedule: { full: "${cronAt(clinics.dueAt)}" }`,
+    ...(clinics.dueAt ? [`    schedule: { full: "${cronAt(clinics.dueAt)}" }`] : []),
     '    checks:',
     ...checks.map((check) => `      - "${check}"`),
   ]

@@ -18,8 +18,8 @@ import { Screen } from './screen.ts'
 const SERVICES = ['scheduler', 'backup-worker', 'verifier', 'replicator', 'notifier']
 const SOURCES = ['desk', 'clinic']
 const PATIENTS = { sqlite: 8000, postgres: 30_000 }
-/** Late enough for the services to have started, so that the tick is fired and not caught up. */
-const DUE_IN_MS = 12_000
+/** From the reload to the tick: time for the scheduler to read the file. */
+const DUE_IN_MS = 4000
 /** A machine that is twice as slow as ours still gets there. */
 const GIVE_UP_MS = 150_000
 
@@ -57,9 +57,8 @@ async function demo(): Promise<number> {
     `clinic  PostgreSQL ${servers.postgres.version}, ${PATIENTS.postgres} patients, 100 transactions a second`,
   )
 
-  const dueAt = new Date(Date.now() + DUE_IN_MS)
-  const { yaml, secrets } = configuration(servers, {
-    dueAt,
+  const clinics = {
+    dueAt: null,
     sqlitePath,
     sqliteChecks: [`SELECT count(*) = ${PATIENTS.sqlite} FROM patients`, 'SELECT sum(amount) = 1000000 FROM ledger'],
     postgresChecks: [
@@ -67,7 +66,8 @@ async function demo(): Promise<number> {
       `SELECT count(*) >= ${visits} FROM visits`,
       ...CLINIC_PG_CHECKS,
     ],
-  })
+  }
+  const { yaml, secrets } = configuration(servers, clinics)
   mkdirSync(join(folder, 'secrets'))
   for (const [name, value] of Object.entries(secrets))
     writeFileSync(join(folder, 'secrets', name), value, { mode: 0o600 })
@@ -75,15 +75,21 @@ async function demo(): Promise<number> {
   writeFileSync(join(folder, 'salvor.yaml'), yaml)
   screen.title('Five services, one Redis, one catalog')
   const services = SERVICES.map((name) => stack.use(startService(folder, name, join(folder, `${name}.log`))))
-  screen.line(
-    `${SERVICES.join(', ')}: a process each; the schedule of both sources fires at ${dueAt.toISOString().slice(11, 19)} UTC`,
-  )
+  screen.line(`${SERVICES.join(', ')}: a process each; a new source is backed up at once`)
 
   const catalog = await openCatalog({ url: null, data_dir: join(folder, 'salvor-data'), ids: systemIds, holderAlive })
   stack.defer(() => catalog.close())
   screen.title('The way of each backup')
   const story = new Story(catalog, servers.receiver, (source, step, text) => screen.step(source, step, text))
-  const told = await Promise.race([watch(story), ...services.map((service) => service.died)])
+  const fire = async (): Promise<void> => {
+    const dueAt = new Date(Date.now() + DUE_IN_MS)
+    writeFileSync(join(folder, 'salvor.yaml'), configuration(servers, { ...clinics, dueAt }).yaml)
+    services[0]?.reload()
+    screen.line(
+      `         the schedule is changed and the scheduler told (kill -HUP): due at ${dueAt.toISOString().slice(11, 19)} UTC`,
+    )
+  }
+  const told = await Promise.race([watch(story, fire), ...services.map((service) => service.died)])
   screen.title('Back again')
   const rows = await compareRows({ folder, sqlite, postgres, servers, screen })
   assertInvariant(join(folder, 'back/desk.db'))
@@ -107,10 +113,15 @@ async function demo(): Promise<number> {
 }
 
 /** True when the story is complete; false when it took too long. */
-async function watch(story: Story): Promise<boolean> {
+async function watch(story: Story, fire: () => Promise<void>): Promise<boolean> {
+  let fired = false
   for (const end = performance.now() + GIVE_UP_MS; performance.now() < end; await pause(250)) {
     stop.signal.throwIfAborted()
     if (await story.look(SOURCES)) return true
+    if (!fired && story.taken(SOURCES)) {
+      fired = true
+      await fire()
+    }
   }
   return false
 }

@@ -14,12 +14,16 @@ export async function salvor(cwd: string, ...args: string[]): Promise<string> {
   return out
 }
 
+export interface DemoService extends AsyncDisposable {
+  /** Rejects when it ends by itself. */
+  readonly died: Promise<never>
+  /** As `kill -HUP` does: it reads its configuration anew. */
+  reload(): void
+}
+
 /** One service as a process of its own; its log goes into a file. Disposing stops it in good order. */
-export function startService(
-  cwd: string,
-  name: string,
-  logFile: string,
-): AsyncDisposable & { readonly died: Promise<never> } {
+/** One service as a process of its own; its log goes into a file. Disposing stops it in good order. */
+export function startService(cwd: string, name: string, logFile: string): DemoService {
   const child = spawn(process.execPath, [...NODE, MAIN, 'service', name], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
   const log = createWriteStream(logFile)
   child.stdout.pipe(log, { end: false })
@@ -33,6 +37,7 @@ export function startService(
   died.catch(() => {})
   return {
     died,
+    reload: () => void child.kill('SIGHUP'),
     async [Symbol.asyncDispose]() {
       stopping = true
       child.kill('SIGTERM')

@@ -42,6 +42,11 @@ export class Story {
     })
   }
 
+  /** True once each source has a backup. */
+  taken(sources: readonly string[]): boolean {
+    return sources.every((source) => this.#chapters.get(source)?.taken === true)
+  }
+
   /** Steps that are still missing, for the verdict. */
   missing(sources: readonly string[]): string[] {
     return sources.flatMap((source) => {

@@ -30,6 +30,8 @@ function setUp() {
   const before = toolchain(root, say)
   env.PATH = [...before, join(root, 'node_modules/.bin'), env.PATH].join(delimiter)
   packages(root, env, say)
+  // Halves the start of every process: sources are stripped of their types once.
+  env.NODE_COMPILE_CACHE ??= join(root, '.cache/compile')
   if (!env.REDIS_URL) {
     const server = redis(root, env, say)
     if (server) env.REDIS_SERVER = server
