@@ -17,7 +17,7 @@ import { codecWorks, compressFrame, decompressFrame } from './frames.ts'
 
 /** The body of one compression thread: synchronous, one job after another, all state in the shared slots. */
 const setup = workerData as WorkerSetup
-const PIECE_BYTES = 65_536
+const PIECE_BYTES = 131_072
 const memory = new FrameMemory(setup.memory, setup.slotBytes)
 
 class Failed extends Error {

@@ -1,10 +1,9 @@
-const POOLED_BYTES = 64 * 1024
-
 /**
  * Gives the memory of a large buffer back at once. Frames come and go faster than the garbage collector looks at memory outside its
  * heap: without this a run holds several hundred MB of dead buffers. The buffer, and every view of it, is empty afterwards.
+ * Small ones share Node's pool and are left alone.
  */
 export function freeBuffer(buffer: Uint8Array): void {
   const memory = buffer.buffer
-  if (memory instanceof ArrayBuffer && memory.byteLength >= POOLED_BYTES) memory.transfer(0)
+  if (memory instanceof ArrayBuffer && memory.byteLength > Buffer.poolSize) memory.transfer(0)
 }

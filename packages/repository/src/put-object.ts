@@ -6,13 +6,13 @@ import { StreamHash } from './hash.ts'
 export async function putObject(
   store: Store,
   key: string,
-  pieces: Iterable<Uint8Array>,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<string> {
   const hash = new StreamHash()
   const writer = await store.create(key, {}, signal)
   try {
-    for (const piece of pieces) {
+    for await (const piece of pieces) {
       hash.update(piece)
       await writer.write(piece)
     }

@@ -3,7 +3,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
 import { RETENTION_CLASSES } from '@salvor/shared/vocabulary/backup'
-import { readDocument, type Signed, signDocument } from './canonical-json.ts'
+import { Base64, readDocument, type Signed, signDocument } from './canonical-json.ts'
 import { commitsTo } from './encrypt.ts'
 import { backupKeys } from './layout.ts'
 import { type Manifest, Sha256, SourceName, stemOfManifest } from './manifest.ts'
@@ -21,7 +21,7 @@ export const WrappedKeys = z.strictObject({
       z.strictObject({
         key_id: z.string().regex(/^[0-9a-f]{16}$/),
         purpose: z.enum(['operating', 'recovery']),
-        wrapped: z.base64().max(4096),
+        wrapped: Base64,
       }),
     )
     .min(1)

@@ -100,7 +100,7 @@ async function writeAll(
   )
   written.push(artifactKey)
   const description = describeBackup({ ...request, frame_bytes, segment_bytes, filename }, artifact, dataKey)
-  const put = async (key: string, pieces: Iterable<Uint8Array>) => {
+  const put = async (key: string, pieces: Parameters<typeof putObject>[2]) => {
     const sha256 = await putObject(store, key, pieces, signal)
     written.push(key)
     return sha256
