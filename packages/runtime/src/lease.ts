@@ -74,7 +74,8 @@ export function keepRenewed(renewal: Renewal): () => Promise<void> {
       const asked = performance.now()
       if (renewal.due?.(asked - good) === false) continue
       try {
-        const left = Math.max(0, good + ttlMs - asked)
+        // A process that slept past its time still asks: nobody may have taken its place.
+        const left = Math.max(ttlMs / 3, good + ttlMs - asked)
         if (!(await within(left, stopped.signal, renewal.renew()))) return renewal.onLost()
         good = asked
       } catch (cause) {

@@ -2,6 +2,8 @@
 export interface Nudge {
   /** Asks for the work. Asking while it runs leads to one more run afterwards. */
   (): void
+  /** Resolves when nothing is asked for any more. */
+  idle(): Promise<void>
   /** Takes no more requests; resolves when the present run is over. */
   stop(): Promise<void>
 }
@@ -25,6 +27,9 @@ export function nudge(work: () => Promise<void>): Nudge {
     running ??= Promise.resolve().then(run)
   }
   return Object.assign(ask, {
+    async idle() {
+      for (let work = running; work; work = running) await work
+    },
     async stop() {
       stopped = true
       wanted = false

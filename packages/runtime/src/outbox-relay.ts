@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { asSalvorError } from '@salvor/shared/errors/salvor-error'
 import type { EventType } from '@salvor/shared/messages/events'
 import { JOBS, type JobName } from '@salvor/shared/messages/jobs'
@@ -6,11 +7,13 @@ import type { Catalog, Cause } from '@salvor/shared/ports/catalog'
 import type { Log } from '@salvor/shared/ports/log'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
 import type { CommittedWork } from './announce-commits.ts'
+import { committedMs } from './metrics.ts'
 import { nudge } from './nudge.ts'
 import type { Transport } from './queue/transport.ts'
 
 const PAGE = 200
 const RETRY_MS = 1000
+const LAST_MS = 3000
 const ALL_JOBS = Object.keys(JOBS) as JobName[]
 
 export interface RelayOptions {
@@ -32,6 +35,7 @@ export interface OutboxRelay {
   committed(work: CommittedWork): void
   /** Everybody's rows: of services that died, and of commands. */
   sweep(): void
+  /** Sends what is left, for a moment, and ends. */
   stop(): Promise<void>
 }
 
@@ -78,6 +82,7 @@ export function outboxRelay(options: RelayOptions): OutboxRelay {
     async stop() {
       stopped = true
       clearTimeout(retry)
+      await Promise.race([work.idle(), sleep(LAST_MS, undefined, { ref: false })])
       await work.stop()
     },
   }
@@ -90,7 +95,7 @@ async function relayEvents(service: Cause['service'] | 'any', options: RelayOpti
     if (rows.length === 0) return
     if (transport) await transport.sendEvents(rows.flatMap(messages))
     await catalog.markEventsSent(rows.map(({ id }) => id))
-    for (const { id } of rows) options.onRelayed?.(Math.max(0, Date.now() - millisecondsOf(id)))
+    for (const { id } of rows) options.onRelayed?.(Math.max(0, Date.now() - committedMs(id)))
     if (!transport?.healthy) options.wakePoller()
     if (rows.length < PAGE) return
   }
@@ -118,9 +123,4 @@ async function relayRuns(options: RelayOptions): Promise<void> {
     if (!transport?.healthy) options.wakePoller()
     if (rows.length < PAGE) return
   }
-}
-
-/** A uuidv7 begins with its milliseconds. */
-function millisecondsOf(id: string): number {
-  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
 }

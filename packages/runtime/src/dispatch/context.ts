@@ -55,7 +55,7 @@ export interface DispatchContext {
 
 export function dispatchContext(options: DispatchOptions): DispatchContext {
   const { definitions, deps } = options
-  const own = new Map(definitions.map(({ name }) => [name, { ...deps, log: deps.log.child({ service: name }) }]))
+  const own = new Map(definitions.map(({ name }) => [name, withLog(deps, name)]))
   return {
     services: new Map(definitions.map((definition) => [definition.name, definition])),
     depsOf: (service) => own.get(service) ?? deps,
@@ -65,5 +65,16 @@ export function dispatchContext(options: DispatchOptions): DispatchContext {
     patienceMs: options.patienceMs ?? 300_000,
     observer: options.observer ?? {},
     redeliver: options.redeliver ?? (() => undefined),
+  }
+}
+
+/** A reload replaces the keyring, so it is asked for anew. */
+function withLog(deps: Deps, service: ServiceName): Deps {
+  return {
+    ...deps,
+    log: deps.log.child({ service }),
+    get keyring() {
+      return deps.keyring
+    },
   }
 }

@@ -10,6 +10,8 @@ export interface Dispatch {
   executeRun(runId: string): Promise<'done' | 'skipped'>
   /** Brings an event to one service; ids may come twice and late. Never rejects. */
   handleEvent(eventId: string, service: ServiceName): Promise<'done' | 'skipped' | 'failed'>
+  /** Takes nothing any more: everything brought is skipped. */
+  readonly stopped: boolean
   /** How many runs and events are at hand. */
   readonly busy: number
   /** Resolves when nothing is at hand. */
@@ -39,6 +41,9 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     executeRun: (runId) => once(runId, () => executeRun(runId, context, options.deps, stop.signal)),
     handleEvent: (eventId, service) =>
       once(`${eventId}/${service}`, () => handleEvent(eventId, service, context, failures)),
+    get stopped() {
+      return stop.signal.aborted
+    },
     get busy() {
       return atHand.size
     },

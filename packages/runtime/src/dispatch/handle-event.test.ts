@@ -56,8 +56,9 @@ test('a handler that fails is asked again after a growing while', async () => {
   expect(await dispatch.handleEvent(event.id, 'backup-worker')).toBe('failed')
   expect(await world.catalog.undelivered('backup-worker', { limit: 10 })).toEqual([])
   await dispatch.handleEvent(event.id, 'backup-worker')
-  expect(waits[0]).toBeGreaterThan(1900)
-  expect(waits[1]! - waits[0]!).toBeGreaterThan(1900)
+  const [first = 0, second = 0] = waits
+  expect(first).toBeGreaterThan(1900)
+  expect(second - first).toBeGreaterThan(1900)
 })
 
 test('an event whose handler failed twenty times waits for a person, also when several processes failed', async () => {
@@ -67,7 +68,7 @@ test('an event whose handler failed twenty times waits for a person, also when s
     throw new Error('boom')
   }
   const processes = [listener(world, fail), listener(world, fail)]
-  for (let times = 0; times < 20; times++) await processes[times % 2]!.handleEvent(event.id, 'backup-worker')
+  for (let times = 0; times < 20; times++) await processes[times % 2]?.handleEvent(event.id, 'backup-worker')
   expect(await world.catalog.deadLetters()).toMatchObject([{ kind: 'event', id: `${event.id}/backup-worker` }])
 })
 

@@ -67,7 +67,7 @@ function fitting(
   }
   const schema = Object.hasOwn(EVENTS, event.type)
     ? EVENTS[event.type]
-    : refuse(`unknown type ${String(event.type).slice(0, 60)}`)
+    : refuse(`unknown type ${(event.type as string).slice(0, 60)}`)
   const data = schema.safeParse(event.data)
   if (!data.success) return refuse(data.error.issues.map((issue) => `${issue.path.join('.')} ${issue.code}`).join(', '))
   const handler = context.services.get(service)?.subscriptions[event.type]

@@ -12,7 +12,7 @@ export interface KeptRun extends AsyncDisposable {
   readonly signal: AbortSignal
   /** The attempt was replaced, or could not be renewed for the length of its lease. */
   readonly lost: boolean
-  report(progress: RunProgress): void
+  readonly report: (progress: RunProgress) => void
 }
 
 /** Renews the lease of a run, and writes its progress, until it is disposed. */

@@ -74,9 +74,8 @@ export class Queues {
     for (const [name, sent] of Map.groupBy(messages, ({ job, pool }) => jobQueue(job, pool))) {
       const queue = this.queue(name)
       // A run that waited so long that it was counted as lost has a message of its last turn: the new one replaces it.
-      await Promise.all(
-        sent.map(({ id, turn }) => (turn > 1 ? removeWaiting(queue, messageId(id, turn - 1)) : undefined)),
-      )
+      const replaced = sent.filter(({ turn }) => turn > 1)
+      await Promise.all(replaced.map(({ id, turn }) => removeWaiting(queue, messageId(id, turn - 1))))
       await queue.addBulk(sent.map(({ id, job, turn, delay_ms }) => entry(job, { run_id: id }, id, turn, delay_ms)))
     }
   }

@@ -4,6 +4,7 @@ import type { Log } from '@salvor/shared/ports/log'
 
 const CONNECT_MS = 3000
 const CHECK_EVERY_MS = 60_000
+const CHECK_AGAIN_MS = 1000
 /** Above this share of maxmemory an operator should know. */
 const MEMORY_WARNING = 0.7
 
@@ -56,6 +57,7 @@ class Link implements RedisLink {
   readonly #log: Log
   readonly #listeners: ((usable: boolean) => void)[] = []
   #timer: NodeJS.Timeout | undefined
+  #soon: NodeJS.Timeout | undefined
   #lastError = 'the connection was closed'
   #closed = false
 
@@ -110,8 +112,16 @@ class Link implements RedisLink {
           ? thrown
           : new SalvorError('REDIS_UNREACHABLE', { reason: reasonOf(thrown) }, thrown)
       this.#become(known)
+      this.#checkSoon()
       throw known
     }
+  }
+
+  /** A check that failed over a connection that stands, as after a long sleep, is repeated. */
+  #checkSoon(): void {
+    if (this.#closed || this.sending.status !== 'ready') return
+    clearTimeout(this.#soon)
+    this.#soon = setTimeout(() => void this.check().catch(() => undefined), CHECK_AGAIN_MS)
   }
 
   #lost(): void {
@@ -130,6 +140,7 @@ class Link implements RedisLink {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
+    clearTimeout(this.#soon)
     this.sending.disconnect()
     this.working.disconnect()
   }

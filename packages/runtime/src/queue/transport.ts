@@ -43,7 +43,9 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
   const queues = new Queues(link, prefix)
   let workers: Workers | null = null
   let probe: Probe | null = null
-  const rebuild = async (): Promise<void> => void (await workers?.rebuild())
+  const rebuild = async (): Promise<void> => {
+    await workers?.rebuild()
+  }
   return {
     get usable() {
       return link.usable
@@ -67,7 +69,9 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
         ...(options.probeWithinMs === undefined ? {} : { withinMs: options.probeWithinMs }),
       })
     },
-    pause: async () => void (await workers?.pause()),
+    async pause() {
+      await workers?.pause()
+    },
     rebuild,
     queue: (name) => queues.queue(name),
     async [Symbol.asyncDispose]() {

@@ -1,15 +1,16 @@
-import { UnrecoverableError, Worker } from 'bullmq'
+import { UnrecoverableError, WaitingError, Worker, type Processor } from 'bullmq'
 import { z } from 'zod'
 import { asSalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Log } from '@salvor/shared/ports/log'
+import type { Message } from './queues.ts'
 import type { RedisLink } from './redis-link.ts'
 
 /** One queue that this process works on. */
 export interface Consumer {
   readonly queue: string
   readonly concurrency: number
-  /** Never rejects. */
-  readonly take: (message: { readonly event_id: string } | { readonly run_id: string }) => Promise<unknown>
+  /** Never rejects. `refused`: this process takes nothing any more, so another is to have the message. */
+  readonly take: (message: Message) => Promise<'taken' | 'refused'>
 }
 
 /** Set on purpose: a message whose process died is given to another after half a minute; the catalog's lease decides anyway. */
@@ -58,14 +59,14 @@ export class Workers implements AsyncDisposable {
     const old = this.#workers
     this.#workers = []
     this.start()
-    await closeAll(old)
+    await closeAll(old, true)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true
     const old = this.#workers
     this.#workers = []
-    await closeAll(old)
+    await closeAll(old, !this.#link.usable)
   }
 
   #work({ queue, concurrency, take }: Consumer): Worker {
@@ -76,13 +77,18 @@ export class Workers implements AsyncDisposable {
       skipVersionCheck: true,
       ...TIMING,
     }
-    const worker = new Worker(queue, async (job) => void (await take(this.#parse(queue, job.id, job.data))), options)
+    const process: Processor = async (job, token) => {
+      if ((await take(this.#parse(queue, job.id, job.data))) === 'taken') return
+      await job.moveToWait(token)
+      throw new WaitingError()
+    }
+    const worker = new Worker(queue, process, options)
     worker.on('error', (error) => this.#log.debug({ queue, error: asSalvorError(error) }, 'queue worker'))
     return worker
   }
 
   /** A message that Salvor would not have written is left in the queue's failed set; it says nothing about any run. */
-  #parse(queue: string, id: string | undefined, data: unknown): { event_id: string } | { run_id: string } {
+  #parse(queue: string, id: string | undefined, data: unknown): Message {
     const message = MessageData.safeParse(data)
     if (message.success) return message.data
     this.#log.error({ queue, message_id: id?.slice(0, 100) }, 'message is not one of ours: parked')
@@ -90,8 +96,8 @@ export class Workers implements AsyncDisposable {
   }
 }
 
-async function closeAll(workers: readonly Worker[]): Promise<void> {
-  await Promise.allSettled(workers.map((worker) => soon(worker.close(true))))
+async function closeAll(workers: readonly Worker[], force: boolean): Promise<void> {
+  await Promise.allSettled(workers.map((worker) => soon(worker.close(force))))
 }
 
 async function soon(work: Promise<unknown>): Promise<void> {

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -27,13 +27,22 @@ export interface RedisProcess {
   kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
-export function spawnRedis(program: string, folder: string, args: readonly string[]): RedisProcess {
-  const errors = openSync(join(folder, 'redis.log'), 'a')
-  const child = spawn('/bin/sh', ['-c', WATCHED, 'sh', program, ...args], {
-    cwd: folder,
-    stdio: ['pipe', 'pipe', errors],
-  })
-  closeSync(errors)
+/** On loopback only, with its files in `folder`; nothing is saved unless the settings say so. */
+export function spawnRedis(
+  program: string,
+  folder: string,
+  port: number,
+  settings: readonly (readonly [string, string])[],
+): RedisProcess {
+  const fixed = [
+    ['port', String(port)],
+    ['bind', '127.0.0.1'],
+    ['dir', folder],
+    ['save', ''],
+  ] as const
+  const args = [...fixed, ...settings].flatMap(([name, value]) => [`--${name}`, value])
+  const child = spawn('/bin/sh', ['-c', WATCHED, 'sh', program, ...args], { cwd: folder, stdio: 'pipe' })
+  child.stderr.resume()
   child.stdin.on('error', () => undefined)
   const exited = once(child, 'exit')
   const pid = once(child.stdout, 'data').then(([line]) => Number(String(line)))

@@ -53,9 +53,9 @@ async function startLocal(program: string, options: RedisOptions): Promise<RealR
   const url = `redis://127.0.0.1:${port}`
   let server: RedisProcess | null = null
   const start = async (): Promise<void> => {
-    server = spawnRedis(program, folder, [
-      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
-      ...['--maxmemory-policy', options.policy ?? 'noeviction', '--appendonly', options.appendonly ? 'yes' : 'no'],
+    server = spawnRedis(program, folder, port, [
+      ['maxmemory-policy', options.policy ?? 'noeviction'],
+      ['appendonly', options.appendonly ? 'yes' : 'no'],
     ])
     await answers(url, () => server?.ended() ?? null)
   }

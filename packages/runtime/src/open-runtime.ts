@@ -1,0 +1,163 @@
+import { asSalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Catalog, Holder } from '@salvor/shared/ports/catalog'
+import type { Ids } from '@salvor/shared/ports/clock'
+import type { KeyRing } from '@salvor/shared/ports/keyring'
+import type { Log } from '@salvor/shared/ports/log'
+import type { Deps } from '@salvor/shared/ports/service'
+import { installedAdapters, type Adapters } from './adapters/installed-adapters.ts'
+import { announceCommits, type CommittedWork } from './announce-commits.ts'
+import { systemClock, systemIds } from './clock.ts'
+import { loadConfig } from './config/load-config.ts'
+import type { Environment, LoadedConfig } from './config/loaded-config.ts'
+import { holderAlive, thisHolder } from './holder.ts'
+import { loadKeyring } from './keyring-file.ts'
+import { holdLease } from './lease.ts'
+import { createLog, type LogLevel } from './log.ts'
+import { openedAdapters, type OpenedAdapters } from './opened-adapters.ts'
+import { forkTasks } from './task-process.ts'
+
+/** The caller brings the catalog: this package knows the port only. */
+export type OpenCatalog = (options: {
+  readonly url: string | null
+  readonly data_dir: string
+  readonly ids: Ids
+  readonly holderAlive: (holder: Holder) => boolean | null
+}) => Promise<Catalog>
+
+export interface RuntimeOptions {
+  readonly config_file: string
+  readonly env: Environment
+  readonly openCatalog: OpenCatalog
+  /** Who works here, in leases and log lines; default: cli. */
+  readonly service?: string
+  readonly adapters?: Adapters
+  readonly log?: Log
+  /** Limit of a task's JavaScript heap; buffers come on top. */
+  readonly max_old_space_mb?: number
+}
+
+/** Configuration, catalog and adapters of a process. */
+export interface Runtime extends AsyncDisposable {
+  readonly deps: Deps
+  readonly holder: Holder
+  /** The configuration in force. */
+  config(): LoadedConfig
+  /** Reads the file anew. False, and logged: it is invalid, so the old one stays. */
+  reload(): Promise<boolean>
+  /** Hears of every commit of this process that left something to deliver. */
+  onCommit(listener: (work: CommittedWork) => void): void
+  readonly redis_url: string | null
+}
+
+const LEVELS: ReadonlySet<string> = new Set<LogLevel>(['debug', 'info', 'warn', 'error'])
+const HEAP_MB = 128
+
+/** Opens what a command or a service needs. Nothing is started: no worker, no queue. */
+export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
+  await using opened = new AsyncDisposableStack()
+  const { env, service = 'cli', adapters = installedAdapters } = options
+  const load = (): Promise<LoadedConfig> => loadConfig(options.config_file, env, adapters)
+  let config = await load()
+  const level = LEVELS.has(env['SALVOR_LOG_LEVEL'] ?? '')
+    ? (env['SALVOR_LOG_LEVEL'] as LogLevel)
+    : service === 'cli'
+      ? 'warn'
+      : 'info'
+  const log =
+    options.log ?? createLog({ level, secrets: () => config.secrets, facts: { process: service, pid: process.pid } })
+  const { data_dir } = config.settings
+  const base = await options.openCatalog({ url: config.catalog_url, data_dir, ids: systemIds, holderAlive })
+  opened.defer(() => base.close())
+  const listeners: ((work: CommittedWork) => void)[] = []
+  const catalog = announceCommits(base, (work) => listeners.forEach((listener) => listener(work)))
+  const holder = thisHolder(service)
+  const present = new Present(config, catalog.id, log)
+  opened.defer(() => present.close())
+  await present.open()
+  const tasks = forkTasks({
+    config: () => config,
+    env,
+    max_old_space_mb: options.max_old_space_mb ?? HEAP_MB,
+    log,
+    log_level: level,
+  })
+  const deps: Deps = {
+    catalog,
+    settings: () => config.settings,
+    store: (name) => present.adapters.store(name),
+    engine: (source) => present.adapters.engine(source),
+    channel: (name) => present.adapters.channel(name),
+    get keyring() {
+      return present.keyring
+    },
+    tasks,
+    clock: systemClock,
+    ids: systemIds,
+    log,
+    lease: (name) => holdLease(name, { catalog, holder, log }),
+  }
+  const kept = opened.move()
+  return {
+    deps,
+    holder,
+    config: () => config,
+    async reload() {
+      try {
+        const next = await load()
+        await present.replace(next)
+        config = next
+        log.info({ file: next.file }, 'configuration reloaded')
+        return true
+      } catch (error) {
+        log.error({ error: asSalvorError(error) }, 'configuration not reloaded: the old one stays in force')
+        return false
+      }
+    },
+    onCommit: (listener) => void listeners.push(listener),
+    redis_url: config.redis_url ?? (env['SALVOR_REDIS_URL'] || null),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+/** What follows the configuration: adapters and keys. Adapters of an old one live on for the work that has them at hand. */
+class Present {
+  #config: LoadedConfig
+  readonly #install: string
+  readonly #log: Log
+  #old: OpenedAdapters[] = []
+  #opened: { readonly adapters: OpenedAdapters; readonly keyring: KeyRing } | null = null
+
+  constructor(config: LoadedConfig, install: string, log: Log) {
+    this.#config = config
+    this.#install = install
+    this.#log = log
+  }
+  get adapters(): OpenedAdapters {
+    return this.#opened!.adapters
+  }
+  get keyring(): KeyRing {
+    return this.#opened!.keyring
+  }
+  async open(): Promise<void> {
+    const { keyring_file, settings } = this.#config
+    const keyring = await loadKeyring({ keyring_file, data_dir: settings.data_dir }, () => systemClock.now())
+    const adapters = await openedAdapters(this.#config, this.#install, systemClock, this.#log)
+    if (this.#opened) this.#old.push(this.#opened.adapters)
+    this.#opened = { adapters, keyring }
+  }
+  async replace(config: LoadedConfig): Promise<void> {
+    const before = this.#config
+    this.#config = config
+    try {
+      await this.open()
+    } catch (error) {
+      this.#config = before
+      throw error
+    }
+  }
+  async close(): Promise<void> {
+    const all = [...this.#old, ...(this.#opened ? [this.#opened.adapters] : [])]
+    this.#old = []
+    await Promise.allSettled(all.map((adapters) => adapters.close()))
+  }
+}
