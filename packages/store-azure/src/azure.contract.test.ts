@@ -7,7 +7,7 @@ let azurite: RealAzurite
 beforeAll(async () => {
   azurite = await startAzurite()
 })
-afterAll(() => azurite.stop())
+afterAll(() => azurite?.stop())
 
 storeContract('azure (Azurite)', async () => {
   const container = await azurite.createContainer()

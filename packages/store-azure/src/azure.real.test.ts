@@ -18,7 +18,7 @@ let azurite: RealAzurite
 beforeAll(async () => {
   azurite = await startAzurite()
 })
-afterAll(() => azurite.stop())
+afterAll(() => azurite?.stop())
 
 /** A store whose requests pass through a proxy that can harm them. */
 async function openHarmed(config: Partial<AzureStoreConfig> = {}, timing = HASTY) {

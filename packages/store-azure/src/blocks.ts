@@ -54,7 +54,7 @@ export function fromToken(token: string | null | undefined): Progress | null {
 
 /** Collects the bytes of one block. Grows with what comes, so that a small object takes little memory. */
 export class BlockBuffer {
-  readonly #limit: number
+  #limit: number
   #bytes: Buffer
   #length = 0
 
@@ -67,6 +67,12 @@ export class BlockBuffer {
   }
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#length)
+  }
+  /** Empty again, for the next block. */
+  reset(limit: number): this {
+    this.#limit = limit
+    this.#length = 0
+    return this
   }
   /** Takes as much as there is room for; gives how much. */
   append(chunk: Uint8Array): number {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { BlockBlobClient } from '@azure/storage-blob'
+import type { BlockBuffer } from './blocks.ts'
 import { isRefusal, ServiceError } from './errors.ts'
 import type { AzurePlace } from './place.ts'
 
@@ -20,6 +21,7 @@ export class Staging {
   readonly #blocks: Block[] = []
   readonly #arrived = new Set<number>()
   readonly #flights = new Set<Promise<void>>()
+  readonly #spare: BlockBuffer[] = []
   #failure: unknown = null
   #upTo = 0
   #echoed = true
@@ -49,13 +51,15 @@ export class Staging {
     this.#land(this.#blocks.length - 1)
   }
 
-  /** Resolves when there is room for one more. `bytes` belong to the staging from now on. */
-  async stage(id: string, bytes: Buffer): Promise<void> {
-    const index = this.#blocks.push({ id, size: bytes.length }) - 1
-    const flight: Promise<void> = this.#send(id, bytes).then(
-      () => this.#land(index),
-      (error: unknown) => void (this.#failure ??= error),
-    )
+  /** A buffer whose block has arrived, if there is one: memory is used again and not left to the garbage collector. */
+  spare(): BlockBuffer | undefined {
+    return this.#spare.pop()
+  }
+
+  /** Resolves when there is room for one more. `buffer` belongs to the staging from now on. */
+  async stage(id: string, buffer: BlockBuffer): Promise<void> {
+    const index = this.#blocks.push({ id, size: buffer.bytes.length }) - 1
+    const flight = this.#fly(index, id, buffer)
     this.#flights.add(flight)
     void flight.then(() => this.#flights.delete(flight))
     while (this.#flights.size >= IN_FLIGHT && this.#failure === null) await Promise.race(this.#flights)
@@ -72,6 +76,17 @@ export class Staging {
   async end(wait: boolean): Promise<void> {
     if (!wait) this.#stop.abort()
     await Promise.all(this.#flights)
+  }
+
+  /** Never rejects: a failure is kept until somebody waits. */
+  async #fly(index: number, id: string, buffer: BlockBuffer): Promise<void> {
+    try {
+      await this.#send(id, buffer.bytes)
+      this.#land(index)
+      this.#spare.push(buffer)
+    } catch (error) {
+      this.#failure ??= error
+    }
   }
 
   async #send(id: string, bytes: Buffer): Promise<void> {

@@ -105,14 +105,18 @@ export class AzureWriter implements ObjectWriter {
   async #seal(): Promise<void> {
     const index = this.#staging.blocks.length
     if (index >= MOST_BLOCKS) throw this.#tooLarge()
-    const { bytes } = this.#buffer
+    const buffer = this.#buffer
+    const { length: size } = buffer.bytes
     const id = blockId(index, this.#hash)
-    const isThere = index < this.#resumable && this.#start.staged.get(id) === bytes.length
-    if (isThere) this.#staging.skip({ id, size: bytes.length }, this.#start.echoed)
-    else this.#resumable = Math.min(this.#resumable, index)
-    const next = blockSizeAt(this.#start.block_size, index + 1)
-    this.#buffer = new BlockBuffer(next, next)
-    if (!isThere) await this.#staging.stage(id, bytes)
+    const limit = blockSizeAt(this.#start.block_size, index + 1)
+    if (index < this.#resumable && this.#start.staged.get(id) === size) {
+      this.#staging.skip({ id, size }, this.#start.echoed)
+      this.#buffer = buffer.reset(limit)
+      return
+    }
+    this.#resumable = Math.min(this.#resumable, index)
+    await this.#staging.stage(id, buffer)
+    this.#buffer = this.#staging.spare()?.reset(limit) ?? new BlockBuffer(limit, limit)
   }
 
   /** Null: the name is taken by something that cannot be seen, such as the staged blocks of an attempt that was given up. */
