@@ -1,5 +1,4 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import { JOB_RULES, type JobName } from '@salvor/shared/messages/jobs'
 import { shifted } from '@salvor/shared/vocabulary/instant'
 import { sql } from 'kysely'
 import { holderOf, nameOf } from './run-rows.ts'
@@ -32,27 +31,21 @@ function isLost({ now, holderAlive }: Scope, { lease_holder, lease_until }: Runn
   return holderAlive(holderOf(lease_holder)) === false
 }
 
+/** Also after the last failure that its job allows: whoever claims it next buries it, and tells people by the job's own words. */
 async function takeBack(scope: Scope, run: Running): Promise<void> {
   const who = run.lease_holder === null ? 'nobody' : nameOf(holderOf(run.lease_holder))
   const error = new SalvorError('TASK_DIED', { task: run.job, how: `an unknown cause: ${who} has disappeared` })
-  const failures = run.failures + 1
-  const ended = { state: 'dead', finished_at: scope.now, lease_holder: null, lease_until: null, progress: null }
   await scope.db
     .updateTable('runs')
     .set({
-      ...(failures >= lastFailure(run.job) ? ended : requeued(scope.now)),
-      failures,
+      ...requeued(scope.now),
+      failures: run.failures + 1,
       error: toJson(error.toFailure()),
     })
     .where('id', '=', run.id)
     .where('attempt', '=', run.attempt)
     .where('state', '=', 'running')
     .execute()
-}
-
-/** A job of a newer version is only given back: its rule is not known here. */
-function lastFailure(job: string): number {
-  return Object.hasOwn(JOB_RULES, job) ? JOB_RULES[job as JobName].max_failures : Number.POSITIVE_INFINITY
 }
 
 /** Its message went into the queue, it is due, and nobody took it: the queue has lost it. */

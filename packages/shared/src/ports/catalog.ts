@@ -195,7 +195,7 @@ export interface Catalog {
     limit: number,
   ): Promise<readonly { id: string; job: JobName; pool: string | null; turn: number; not_before: Instant }[]>
   markRunsSent(turns: readonly { id: string; turn: number }[]): Promise<void>
-  /** Running without a live lease → queued again (counted as a failure, dead after the job's last one); queued, sent, due and not taken for `staleMs` → unsent. Gives how many. */
+  /** Running without a live lease → queued again (counted as a failure; one that has used up its job's failures is buried by whoever claims it next); queued, sent, due and not taken for `staleMs` → unsent. Gives how many. */
   reconcile(staleMs: number): Promise<{ readonly requeued: number; readonly resent: number }>
 
   event(id: string): Promise<SalvorEvent | null>
