@@ -1,0 +1,78 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pack, type Header } from 'tar-stream'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { TarInvalid } from '../tar/header.ts'
+import { unpack } from './unpack.ts'
+
+type Entry = Partial<Header> & { name: string; data?: string }
+
+let home = ''
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'salvor-unpack-'))
+})
+afterEach(() => rmSync(home, { recursive: true, force: true }))
+
+async function unpacked(...entries: Entry[]): Promise<string[]> {
+  const archive = pack()
+  for (const { data, ...header } of entries) archive.entry(header, data ?? '')
+  archive.finalize()
+  const written: string[] = []
+  await unpack(archive as AsyncIterable<Uint8Array>, home, (name) => written.push(name))
+  return written
+}
+
+test('files and folders are private, and folders that nobody named are made', async () => {
+  const written = await unpacked(
+    { name: './base/', type: 'directory', mode: 0o777 },
+    { name: 'base/1', mode: 0o666, data: 'one' },
+    { name: './pg_wal/archive_status/x.done', data: '' },
+  )
+  expect(written).toEqual(['base/1', 'pg_wal/archive_status/x.done'])
+  expect(readFileSync(join(home, 'base/1'), 'utf8')).toBe('one')
+  expect(statSync(join(home, 'base/1')).mode & 0o777).toBe(0o600)
+  expect(statSync(join(home, 'base')).mode & 0o777).toBe(0o700)
+})
+
+test.each<[string, Entry[]]>([
+  ['an absolute name', [{ name: '/etc/cron.d/x', data: 'x' }]],
+  ['a name that leads out', [{ name: 'base/../../x', data: 'x' }]],
+  ['a folder that leads out', [{ name: '../x/', type: 'directory' }]],
+  ['a symbolic link', [{ name: 'pg_tblspc/16400', type: 'symlink', linkname: '/tmp' }]],
+  ['a hard link', [{ name: 'passwd', type: 'link', linkname: '/etc/passwd' }]],
+  ['a device', [{ name: 'null', type: 'character-device' }]],
+  ['a pipe', [{ name: 'pipe', type: 'fifo' }]],
+  [
+    'the same file twice',
+    [
+      { name: 'PG_VERSION', data: '17' },
+      { name: './PG_VERSION', data: '18' },
+    ],
+  ],
+  [
+    'a file below a file',
+    [
+      { name: 'base', data: 'x' },
+      { name: 'base/1', data: 'x' },
+    ],
+  ],
+  [
+    'a file where a folder is',
+    [
+      { name: 'base/1', data: 'x' },
+      { name: 'base', data: 'x' },
+    ],
+  ],
+  ['control characters', [{ name: 'a\nb', data: 'x' }]],
+])('%s is refused by name', async (_what, entries) => {
+  await expect(unpacked(...entries)).rejects.toThrow(TarInvalid)
+})
+
+test('nothing is written through a link that lies there', async () => {
+  const outside = mkdtempSync(join(tmpdir(), 'salvor-outside-'))
+  symlinkSync(join(outside, 'target'), join(home, 'PG_VERSION'))
+  await expect(unpacked({ name: 'PG_VERSION', data: 'x' })).rejects.toThrow(TarInvalid)
+  expect(readdirSync(outside)).toEqual([])
+  rmSync(outside, { recursive: true })
+})
