@@ -21,9 +21,9 @@ export function leaseContract(open: OpenCatalog): void {
   test('a lease that ran out goes to the next with a higher token, and the late holder is told', async () => {
     await using place = await open()
     const { catalog } = place
-    const first = await catalog.acquireLease('sweep', remoteHolder(), 20)
+    const first = await catalog.acquireLease('sweep', remoteHolder(), 1500)
     expect(await catalog.acquireLease('sweep', livingHolder(), 60_000)).toBeNull()
-    await sleep(40)
+    await sleep(1600)
     const second = await catalog.acquireLease('sweep', livingHolder(), 60_000)
     expect(second?.token).toBe(2)
     expect(await catalog.renewLease(first!, 60_000)).toBe(false)
