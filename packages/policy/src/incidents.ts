@@ -18,6 +18,8 @@ export function incidentOpenedBy(event: SalvorEvent): IncidentChange | null {
   switch (event.type) {
     case 'backup.failed': {
       const { source, type, failures, final } = event.data
+      // A safety copy that fails ends its restore, which is an incident of its own.
+      if (type === 'pre_restore') return null
       return final || failures >= FAILURES_THAT_WAKE ? opens(event, `${source}/backup/${type}`) : null
     }
     case 'copy.corrupt':
