@@ -39,8 +39,9 @@ ${steps.filter((step) => step !== null).join('\n')}`
 }
 
 const KEY_TEXT = `Unwrap the data key. recovery.pem is the private recovery key that was printed when the keyring was
-made; the operating key of the keyring opens the other line in its place. The key is on command lines while this runs: use a
-machine of your own, and delete data.key afterwards.`
+made; the operating key of the keyring opens the other line in its place. If your key is newer than this file, take the text
+after "wrapped" from the .keys.json file with the highest number: it holds the same data key. The key is on command lines
+while this runs, so use a machine of your own, and delete data.key afterwards.`
 
 const DB_TEXT = `
 The database is now restored.db. Stop the program that uses the old one, remove files named like it with -wal, -shm or
@@ -51,8 +52,8 @@ The database is now restored.db. Stop the program that uses the old one, remove 
 
 const TAR_TEXT = `
 The data folder is now restored/. For PostgreSQL: give it to the user that runs the server (chown -R), use the server's own major
-version, and start it with this folder. Tablespaces lie in pg_tblspc/<oid>; WAL after the backup is replayed through
-restore_command and recovery.signal as PostgreSQL's documentation describes.
+version, and start it with this folder. Tablespaces are the folders pg_tblspc/<oid>: one may be moved to another disk and a
+link put in its place. WAL after the backup is replayed through restore_command and recovery.signal, as PostgreSQL documents.
 `
 
 function programs({ manifest, keys }: RecoveryFacts, isTar: boolean): string {
