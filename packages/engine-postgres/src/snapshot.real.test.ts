@@ -1,4 +1,4 @@
-import { POSTGRES_MAJORS, startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
+import { POSTGRES_MAJORS_HERE, startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { clinicState, createClinicPg, startPgWriter, CLINIC_PG_CHECKS } from '@salvor/testkit/real/postgres-load'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotFacts } from '@salvor/shared/ports/engine'
@@ -14,7 +14,7 @@ import { snapshot } from './snapshot.ts'
 
 const VERIFY_BACKUP = '/usr/lib/postgresql/15/bin/pg_verifybackup'
 
-describe.each(POSTGRES_MAJORS)('a base backup of PostgreSQL %i', (major) => {
+describe.each(POSTGRES_MAJORS_HERE)('a base backup of PostgreSQL %i', (major) => {
   const folder = temporaryFolder()
   const file = join(folder.path, 'backup.tar')
   const target = join(folder.path, 'restored')

@@ -31,7 +31,7 @@ export async function snapshot(env: Environment, sink: SnapshotSink, signal: Abo
     const command = baseBackupCommand({ label: 'salvor', major: facts.major })
     await link.run(command, receiver, () => copy.idleLimit, both)
     // Only now is it known that no page failed its checksum: that error comes after the last byte.
-    await copy.finish(both)
+    await copy.finish(facts.major, both)
     return snapshotFacts(env, facts, copy, link, hold.notice)
   } catch (error) {
     signal.throwIfAborted()
@@ -96,9 +96,10 @@ class BaseBackupCopy implements BaseBackupParts {
   }
 
   /** Checks that everything came, and writes the last member. */
-  async finish(signal: AbortSignal): Promise<void> {
+  async finish(major: number, signal: AbortSignal): Promise<void> {
     const { template } = this.#tail
-    if (!this.#tail.complete || template === null || this.start === null || this.stop === null || !this.consistentAt) {
+    const whole = this.#tail.isComplete(major) && this.start !== null && this.stop !== null
+    if (!whole || template === null || this.consistentAt === null) {
       throw new LinkLost('the server ended the base backup before it was whole')
     }
     await this.#spool.verify(signal)

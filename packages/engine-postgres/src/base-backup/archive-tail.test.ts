@@ -27,12 +27,24 @@ test('all members and nothing of the end come out, wherever the stream is cut', 
       ({ name }) => seen.push(name),
     )
     await tail.write(archive.subarray(0, cut))
-    expect(tail.complete).toBe(cut >= archive.length - 512)
+    expect(tail.isComplete(15)).toBe(cut >= archive.length - 512)
     await tail.write(archive.subarray(cut))
-    expect(tail.complete).toBe(true)
+    expect(tail.isComplete(15)).toBe(true)
     expect(Buffer.concat(out).equals(members)).toBe(true)
     expect(seen).toEqual(['backup_label', 'base/', 'base/1', 'empty', 'global/pg_control'])
   }
+})
+
+test('servers before 15 leave the end to the client', async () => {
+  const tail = new ArchiveTail(
+    () => undefined,
+    () => undefined,
+  )
+  expect(tail.isComplete(14)).toBe(false)
+  await tail.write(members)
+  expect([tail.isComplete(14), tail.isComplete(15)]).toEqual([true, false])
+  await tail.write(members.subarray(0, 600))
+  expect(tail.isComplete(14)).toBe(false)
 })
 
 test('the last member looks like the others', async () => {

@@ -21,9 +21,9 @@ export class ArchiveTail {
     this.#out = out
     this.#seen = seen
   }
-  /** The zero block that ends an archive came, and no member is cut short. */
-  get complete(): boolean {
-    return this.#ended && this.#left === 0 && this.#filled === 0
+  /** No member is cut short; and the zero block that ends an archive came, or this server sends none (before 15). */
+  isComplete(major: number): boolean {
+    return this.#left === 0 && this.#filled === 0 && (this.#ended || (major < 15 && this.template !== null))
   }
 
   /** `part` must stay as it is until the result resolves. */

@@ -58,7 +58,7 @@ export const CODES = {
   ),
   SOURCE_DAMAGED: row(
     '{source}: the database is damaged: {reason}',
-    'run `PRAGMA integrity_check` on it; the last proven backup is kept: salvor list {source}',
+    'check it (SQLite: `PRAGMA integrity_check`; PostgreSQL: stop it, `pg_checksums --check`); the last proven backup is kept: salvor list {source}',
     false,
   ),
   SOURCE_LOCKED: row(

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-export type PostgresMajor = 15 | 16 | 17 | 18
+export type PostgresMajor = 13 | 14 | 15 | 16 | 17 | 18
 
 /** The user a server runs as when the tests run as root, because PostgreSQL refuses root. Empty otherwise. */
 export const serverUser: { readonly uid?: number; readonly gid?: number } =

@@ -16,6 +16,11 @@ import { postgresPrograms, serverUser, type PostgresMajor } from './postgres-pro
 
 export type { PostgresMajor, StopMode }
 export const POSTGRES_MAJORS = [15, 16, 17, 18] as const satisfies readonly PostgresMajor[]
+/** Those, and the older ones for which TEST_POSTGRES_<major>_BIN names programs. */
+export const POSTGRES_MAJORS_HERE: readonly PostgresMajor[] = [
+  ...([13, 14] as const).filter((major) => process.env[`TEST_POSTGRES_${major}_BIN`]),
+  ...POSTGRES_MAJORS,
+]
 
 export interface PostgresOptions {
   readonly major: PostgresMajor
