@@ -71,7 +71,7 @@ function checkPackage(folder) {
 
 function checkFile(file, { manifest, ring, runtime, development }) {
   const text = readFileSync(join(root, file), 'utf8')
-  const isTest = /\.test\.ts$/.test(file) || (ring === 5 && !/^packages\/cli\//.test(file))
+  const isTest = /\.(test|fixture)\.ts$/.test(file) || (ring === 5 && !/^packages\/cli\//.test(file))
   for (const target of imports(text)) {
     if (target.startsWith('.')) checkRelative(file, target, manifest)
     else if (!target.startsWith('node:') && !target.includes('${')) {
