@@ -15,12 +15,8 @@ export function globalOptions(command: Command): GlobalOptions {
   return { config: config ?? process.env['SALVOR_CONFIG'] ?? 'salvor.yaml', json: json === true }
 }
 
-/** Configuration, catalog and adapters for one command, without workers or a queue. */
-export function openForCommand(options: GlobalOptions, keyring_file?: string): Promise<Runtime> {
-  return openRuntime({
-    config_file: options.config,
-    env: process.env,
-    openCatalog,
-    ...(keyring_file ? { keyring_file } : {}),
-  })
+/** Configuration, catalog and adapters for one command, without workers or a queue. `keys`: another keyring than the configured one. */
+export function openForCommand(options: GlobalOptions, keys?: string): Promise<Runtime> {
+  const env = keys === undefined ? process.env : { ...process.env, [KEYRING_VARIABLE]: resolve(keys) }
+  return openRuntime({ config_file: options.config, env, openCatalog })
 }

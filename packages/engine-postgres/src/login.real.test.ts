@@ -1,8 +1,9 @@
 import { POSTGRES_MAJORS, startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeCertificates, type Certificates } from './certificates.fixture.ts'
-import { engineOf, never, temporaryFolder } from './engine.fixture.ts'
+import { backUp, engineOf, never, temporaryFolder } from './engine.fixture.ts'
 
 const PASSWORD = 'pa ss\u00adw\u00f6rd/\u2168'
 
@@ -60,6 +61,11 @@ describe.each(POSTGRES_MAJORS)('logging in to PostgreSQL %i', (major) => {
     ]) {
       expect((await probe(at('tls', options))).version).toBe(plain.version)
     }
+  })
+
+  test('REPLICATION is all that a role needs for a backup', async () => {
+    const facts = await backUp(engineOf(at('backup', 'sslmode=disable'), folder.path), join(folder.path, 'backup.tar'))
+    expect(facts.notices.filter((notice) => !notice.includes('pages verified'))).toEqual([])
   })
 
   test('the login is bound to the certificate of the server where that is asked for', async () => {
@@ -126,9 +132,15 @@ describe('reaching a server', () => {
 
   test('a Unix socket is a way, too', async () => {
     using folder = temporaryFolder()
-    await using server = await startPostgres({ major: 16, settings: { unix_socket_directories: '/tmp' } })
+    const settings = { unix_socket_directories: '/tmp', max_wal_senders: '1' }
+    await using server = await startPostgres({ major: 16, settings })
     const url = `postgres://postgres@/postgres?host=/tmp&port=${server.port}`
     expect((await engineOf(url, folder.path).probe(never)).source_db).toBe(`/tmp:${server.port}`)
+    // The only replication connection is the backup's own: nobody can watch how much WAL it holds, so it holds none.
+    const facts = await backUp(engineOf(url, folder.path), join(folder.path, 'backup.tar'))
+    expect(facts.notices).toEqual(expect.arrayContaining([expect.stringContaining('no second replication connection')]))
+    const named = `postgres://postgres@localhost:${server.port}/postgres?sslmode=disable`
+    expect((await engineOf(named, folder.path).probe(never)).source_db).toBe(`localhost:${server.port}`)
   })
 
   test('a server that is stopped, or that allows no backups, is told as such', async () => {

@@ -90,8 +90,12 @@ async function writeGolden(): Promise<void> {
     { data: bytes(150_001) },
     {
       data: bytes(70_000, 2),
-      ...{ source: 'tenants/a%20b.db', encrypt: false, artifact: 'tar' as const, engine: 'postgres' },
-      ...{ compression: { algorithm: 'gzip' as const, level: 6 }, retention_class: 'monthly' as const },
+      source: 'tenants/a%20b.db',
+      encrypt: false,
+      artifact: 'tar' as const,
+      engine: 'postgres',
+      compression: { algorithm: 'gzip' as const, level: 6 },
+      retention_class: 'monthly' as const,
     },
     { data: Buffer.alloc(0), encrypt: false, type: 'pre_restore' as const, retention_class: 'pre_restore' as const },
   ]

@@ -26,7 +26,7 @@ test('a manifest key gives back its source and stem, any other key nothing', () 
   const stem = stemOf('full', TIME)
   expect(parseManifestKey(backupKeys('tenants/a.db', stem).manifest)).toEqual({ source: 'tenants/a.db', stem })
   for (const key of ['manifest.json', `${stem}.manifest.json`, `clinic/${stem}.index.zst`, 'clinic/x.manifest.json'])
-    expect(parseManifestKey(key), key).toBeNull()
+    expect(parseManifestKey(key), `key ${key}`).toBeNull()
 })
 
 test('a stem fits its type and an attempt of the same second or up to an hour before', () => {

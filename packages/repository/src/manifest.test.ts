@@ -80,7 +80,8 @@ test('a signed manifest is still refused when it names another place, type or nu
     { frames: GOOD.frames + 1 },
     { segments: GOOD.frames + 1 },
   ]
-  for (const changes of bad) expect(failure(signed(changes)), JSON.stringify(changes)).toBe('MANIFEST_INVALID')
+  for (const changes of bad)
+    expect(failure(signed(changes)), `with ${JSON.stringify(changes)}`).toBe('MANIFEST_INVALID')
   expect(failure(FILE, 'other/backup_full_20251127_203930.manifest.json')).toBe('MANIFEST_INVALID')
   expect(failure(FILE, 'clinic/backup_full_20251127_203931.manifest.json')).toBe('MANIFEST_INVALID')
   expect(failure(signed({}))).toBe('accepted')

@@ -126,7 +126,7 @@ test('objects of two backups do not mix, and an old manifest does not come back'
     const store = copy()
     store.plant(key, other.bytes(key))
     const { code, data } = await read(store, { manifest_sha256: null })
-    expect(['ARTIFACT_CORRUPT', 'MANIFEST_INVALID'], key).toContain(code)
+    expect(['ARTIFACT_CORRUPT', 'MANIFEST_INVALID'], `with ${key} of the other`).toContain(code)
     expect(data).toHaveLength(0)
   }
   expect((await read(other)).code).toBe('MANIFEST_INVALID')

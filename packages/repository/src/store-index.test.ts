@@ -15,19 +15,11 @@ test('the index of a store shows every backup, newest first, as the list command
   const { backups, ...head } = JSON.parse(file) as { backups: Record<string, unknown>[] }
   expect(head).toEqual({ format: 'salvor-store', version: 1 })
   expect(backups.map(({ timestamp }) => timestamp)).toEqual([backup.timestamp, older.timestamp])
-  expect(Object.keys(backups[0]!)).toEqual([
-    ...['id', 'source', 'engine', 'type', 'retention_class', 'state', 'filename', 'timestamp', 'consistent_at'],
-    ...[
-      'size_bytes',
-      'source_bytes',
-      'checksum_sha256',
-      'source_db',
-      'retention_until',
-      'parent',
-      'duration_ms',
-      'copies',
-    ],
-  ])
+  expect(Object.keys(backups[0]!)).toEqual(
+    'id source engine type retention_class state filename timestamp consistent_at size_bytes source_bytes checksum_sha256 source_db retention_until parent duration_ms copies'.split(
+      ' ',
+    ),
+  )
   expect(backups[0]!['copies']).toEqual([{ store: 'local', state: 'proven', key: 'clinic/x' }])
   expect(file.endsWith('}\n')).toBe(true)
 })

@@ -1,5 +1,5 @@
 /** Buffers of one upload together, the one being filled included; a part that is larger goes alone. */
-const MEMORY = 64 * 1024 * 1024
+const MEMORY = 48 * 1024 * 1024
 
 /** Lends part buffers and takes them back, so that an upload's memory does not depend on the object or the line. */
 export class Buffers {

@@ -43,7 +43,7 @@ async function place(options: { objectLock?: boolean } = {}): Promise<Place> {
     path_style: true,
     ...login(s3!.writer ?? s3, ''),
     ...login(s3!.reader, 'read_'),
-    ...login(s3!, 'delete_'),
+    ...login(s3, 'delete_'),
   })
   const stores: S3Store[] = []
   const open = (change: Partial<S3StoreConfig> = {}): S3Store => {

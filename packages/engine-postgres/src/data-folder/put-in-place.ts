@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { syncFolder } from './settle.ts'
 
@@ -62,17 +62,33 @@ async function moveAside(target: string, aside: string): Promise<string | null> 
 }
 
 async function swapContents(stage: Stage, target: string, stamp: string): Promise<string | null> {
-  const own = basename(stage.path)
-  const former = inOrder((await readdir(target)).filter((name) => name !== own && !isStageName(name))).toReversed()
-  const kept = former.length === 0 ? null : join(target, `${STAGE}${BEFORE.slice(1)}${stamp}`)
-  if (kept !== null) {
-    await mkdir(kept, 0o700)
-    for (const name of former) await rename(join(target, name), join(kept, name))
-  }
-  for (const name of inOrder(await readdir(stage.path))) await rename(join(stage.path, name), join(target, name))
+  const fresh = inOrder(await readdir(stage.path))
+  const former = inOrder((await readdir(target)).filter((name) => !isStageName(name))).toReversed()
+  const kept = join(target, `${STAGE}${BEFORE.slice(1)}${stamp}`)
+  if (former.length > 0) await mkdir(kept, 0o700)
+  const moves = [
+    ...former.map((name) => [join(target, name), join(kept, name)] as const),
+    ...fresh.map((name) => [join(stage.path, name), join(target, name)] as const),
+  ]
+  await moveAll(moves, former.length > 0 ? kept : null)
   await rmdir(stage.path)
   await syncFolder(target)
-  return kept
+  return former.length > 0 ? kept : null
+}
+
+/** All moves, or none: what was moved goes back in reverse order. */
+async function moveAll(moves: readonly (readonly [from: string, to: string])[], made: string | null): Promise<void> {
+  const done: (readonly [from: string, to: string])[] = []
+  try {
+    for (const [from, to] of moves) {
+      await rename(from, to)
+      done.push([from, to])
+    }
+  } catch (error) {
+    for (const [from, to] of done.toReversed()) await rename(to, from)
+    if (made !== null) await rmdir(made)
+    throw error
+  }
 }
 
 const inOrder = (names: readonly string[]): string[] => [

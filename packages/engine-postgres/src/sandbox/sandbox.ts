@@ -45,7 +45,12 @@ export class Sandbox implements AsyncDisposable {
   static async around(data: string, scratch: string, bin: string, major: number): Promise<Sandbox> {
     const control = await readControlFile(data)
     const sandbox = new Sandbox({ folder: await mkdtemp(join(scratch, 'sandbox-')), data }, bin)
-    await sandbox.#prepare(major, control)
+    try {
+      await sandbox.#prepare(major, control)
+    } catch (error) {
+      await sandbox[Symbol.asyncDispose]()
+      throw error
+    }
     return sandbox
   }
 

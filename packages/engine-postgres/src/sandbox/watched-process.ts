@@ -5,12 +5,13 @@ import { serverUser } from './user.ts'
 
 /**
  * Runs a program that dies with us: signals come as lines through a pipe, and when the pipe closes, for whatever reason,
- * the program is told to quit at once. $1 is the file of its standard input.
+ * the program is told to quit at once, and killed when it does not (single-user recovery). $1 is the file of its input.
  */
 const WATCHED = `exec 3<&0
 input=$1; shift
 "$@" <"$input" 3<&- & program=$!
-{ while read -r name <&3; do kill -"$name" $program; done; kill -QUIT $program; } 2>/dev/null & watch=$!
+{ while read -r name <&3; do kill -"$name" $program; done
+kill -QUIT $program; for _ in 1 2 3 4 5; do sleep 1; done; kill -KILL $program; } 2>/dev/null & watch=$!
 wait $program; status=$?
 kill $watch 2>/dev/null
 exit $status`
@@ -18,7 +19,7 @@ exit $status`
 /** File descriptors in the child that lead to the sandbox's two folders. */
 const FOLDER_FD = 4
 const DATA_FD = 5
-const KILL_AFTER_MS = 10_000
+const KILL_AFTER_MS = 5_000
 
 /** Where a sandbox's own files are, and the restored data folder. */
 export interface Place {
@@ -74,7 +75,7 @@ export class WatchedProcess implements AsyncDisposable {
 
   /** Waits for the end; an abort brings it about. */
   async end(signal: AbortSignal): Promise<number | null> {
-    const quit = () => this.signal('QUIT')
+    const quit = () => void this.#quit()
     signal.addEventListener('abort', quit, { once: true })
     if (signal.aborted) quit()
     const code = await this.exited
@@ -83,11 +84,14 @@ export class WatchedProcess implements AsyncDisposable {
     return code
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.running) return
+  async #quit(): Promise<void> {
     const timer = setTimeout(() => this.signal('KILL'), KILL_AFTER_MS)
     this.signal('QUIT')
     await this.exited.catch(() => null)
     clearTimeout(timer)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.running) await this.#quit()
   }
 }

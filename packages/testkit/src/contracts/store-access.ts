@@ -132,7 +132,7 @@ function listing(open: OpenStore): void {
     }
   })
 
-  test(`${MANY} objects are listed, not the first page only`, async () => {
+  test(`${MANY} objects are listed, not the first page only`, { timeout: 180_000 }, async () => {
     await using place = await open()
     const keys = Array.from({ length: MANY }, (_, n) => `clinic/wal/${String(n).padStart(6, '0')}.zst`)
     const queue = keys.toReversed()

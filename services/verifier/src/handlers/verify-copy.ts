@@ -1,6 +1,5 @@
 import { manifestKeyOf } from '@salvor/repository/layout'
-import type { Deps, JobHandler } from '@salvor/shared/ports/service'
-import type { JobRun } from '@salvor/shared/messages/jobs'
+import type { JobHandler } from '@salvor/shared/ports/service'
 import { look } from '../look.ts'
 import { judge } from '../judge.ts'
 
