@@ -16,8 +16,12 @@ export const never = new AbortController().signal
 
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet }
 
+export interface TemporaryFolder extends Disposable {
+  readonly path: string
+}
+
 /** A folder that is gone at the end of the block. */
-export function temporaryFolder(): { readonly path: string } & Disposable {
+export function temporaryFolder(): TemporaryFolder {
   const path = mkdtempSync(join(tmpdir(), 'salvor-engine-postgres-'))
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
