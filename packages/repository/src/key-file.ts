@@ -118,7 +118,7 @@ export function listKeys(keys: KeyFile): readonly KeyListing[] {
     .map(({ key_id, purpose, source, retention_class, created_at, private_key }) => {
       return { key_id, purpose, source, retention_class, created_at, private: private_key !== null }
     })
-    .sort((a, b) => (a.created_at < b.created_at ? -1 : 1))
+    .sort((a, b) => (a.created_at === b.created_at ? 0 : a.created_at < b.created_at ? -1 : 1))
 }
 
 function checkEntry(

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { MemoryStore } from '@salvor/testkit/fakes/memory-store'
 import { afterAll, expect, test, vi } from 'vitest'
 import {
@@ -20,7 +21,8 @@ import { backupObjects } from './backup-objects.ts'
 import { createSigningKey } from './create-keys.ts'
 import { publicOnly } from './key-file.ts'
 import { openKeyring } from './keyring.ts'
-import { parseManifest } from './manifest.ts'
+import { sha256 } from './hash.ts'
+import { parseManifest, serializeManifest } from './manifest.ts'
 import { type OpenArtifactRequest, openArtifact } from './read-artifact.ts'
 import { parseWrappedKeys, serializeWrappedKeys } from './wrapped-keys.ts'
 import { writeBackup } from './write-backup.ts'
@@ -131,6 +133,42 @@ test('objects of two backups do not mix, and an old manifest does not come back'
   }
   expect((await read(other)).code).toBe('MANIFEST_INVALID')
   expect((await read(other, { manifest_sha256: null })).code).toBe('resolved')
+})
+
+test('a tag or a checksum that its own signer got wrong is found at the end of the pass', async () => {
+  const { manifest } = parseManifest(good.bytes(MANIFEST), MANIFEST, RING)
+  const lines = zstdDecompressSync(good.bytes(`${AT}.index.zst`))
+    .toString()
+    .split('\n')
+  const segment = JSON.parse(lines[2]!) as unknown[]
+  const index = zstdCompressSync(lines.with(2, JSON.stringify(segment.with(3, '0'.repeat(32)))).join('\n'))
+  const cases = [
+    { index, changes: { index_sha256: sha256(index) }, message: 'the tag of segment 1 does not fit' },
+    {
+      index: good.bytes(`${AT}.index.zst`),
+      changes: { checksum_sha256: '0'.repeat(64) },
+      message: 'its SHA-256 is not',
+    },
+  ]
+  for (const { index, changes, message } of cases) {
+    const store = copy()
+    store.plant(`${AT}.index.zst`, index)
+    store.plant(MANIFEST, serializeManifest({ ...manifest, ...changes }, RING))
+    await using opened = await openArtifact(address(store, { manifest_sha256: null }), never)
+    const fd = openSync(join(folder, 'late.db'), 'w')
+    await expect(opened.content.writeTo(fd, never)).rejects.toThrow(message)
+    closeSync(fd)
+  }
+})
+
+test('a key file with another data key is refused before anything is decrypted', async () => {
+  const store = copy()
+  const key = `${AT}.keys.1.json`
+  const { manifest } = parseManifest(store.bytes(MANIFEST), MANIFEST, RING)
+  const { body } = parseWrappedKeys(store.bytes(key), key, manifest, RING)
+  const wrapped = RING.wrap(Buffer.alloc(32, 7), 'clinic', 'full').map((entry) => ({ ...entry }))
+  store.plant(key, serializeWrappedKeys({ ...body, wrapped }, RING))
+  await expect(openArtifact(address(store), never)).rejects.toThrow('its key is not that of the manifest')
 })
 
 test('the wrong keyring opens nothing and says which key it wants', async () => {
