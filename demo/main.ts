@@ -138,7 +138,7 @@ async function stayUp(story: Story): Promise<void> {
 async function queuesAddress(): Promise<string | null> {
   const { readFileSync } = await import('node:fs')
   return (
-    /http:\/\/127\.0\.0\.1:\d+\/queues\?token=[\w-]+/.exec(readFileSync(join(folder, 'scheduler.log'), 'utf8'))?.[0] ??
+    /http:\/\/127\.0\.0\.1:\d+\/queues\/enter\/[\w-]+/.exec(readFileSync(join(folder, 'scheduler.log'), 'utf8'))?.[0] ??
     null
   )
 }

@@ -28,7 +28,7 @@ const FORBIDDEN = [
     'runtime is their only home',
   ],
   ['ZSTD_c_nbWorkers', /ZSTD_c_nbWorkers/, /./, 'it loses data in Node 24'],
-  ['any', /[:<]\s*any\b[\s,;)>\[]/, /./, 'no any'],
+  ['any', /[:<]\s*any\b[\s,;)>[]/, /./, 'no any'],
 ]
 const MOST_LINES = 300
 const SERVICE_HANDLER_LINES = 60
@@ -71,7 +71,7 @@ function checkPackage(folder) {
 
 function checkFile(file, { manifest, ring, runtime, development }) {
   const text = readFileSync(join(root, file), 'utf8')
-  const isTest = /\.(test|fixture)\.ts$/.test(file) || (ring === 5 && !/^packages\/cli\//.test(file))
+  const isTest = /\.(test|fixture)\.ts$/.test(file) || (ring === 5 && !file.startsWith('packages/cli/'))
   for (const target of imports(text)) {
     if (target.startsWith('.')) checkRelative(file, target, manifest)
     else if (!target.startsWith('node:') && !target.includes('${')) {

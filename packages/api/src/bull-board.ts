@@ -10,12 +10,13 @@ export interface BullBoardOptions {
   readonly queues: () => readonly Queue[]
   /** Where it is mounted, `/queues`. */
   readonly path: string
-  /** Opens the page once: `<path>?token=…`. */
+  /** Opens the page once: `<path>/enter/<token>`. */
   readonly token: string
   readonly random: () => string
 }
 
 const COOKIE = 'salvor_queues'
+const CLOSED = 'Open the address that the scheduler printed when it started; it opens one browser, once.\n'
 /** The page asks for outside fonts; it reads well without, and nothing on it may leave this machine. */
 const POLICY =
   "default-src 'self'; font-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
@@ -40,25 +41,32 @@ export async function bullBoard(server: FastifyInstance, options: BullBoardOptio
     shown = now
     board.setQueues(now.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true, allowRetries: false })))
   }
+  server.get<{ Params: { token: string } }>(`${options.path}/enter/:token`, (request, reply) =>
+    enter(gate, options.path, request.params.token, reply),
+  )
   await server.register(async (scope) => {
     scope.addHook('onRequest', async (request, reply) => {
       refresh()
-      return guard(gate, options.path, request, reply)
+      return guard(gate, request, reply)
     })
     await scope.register(adapter.registerPlugin(), { prefix: options.path })
   })
 }
 
-async function guard(gate: OneTimeToken, path: string, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+async function guard(gate: OneTimeToken, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   void reply.header('content-security-policy', POLICY)
   void reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
   // Retry and promote routes exist on read-only queues too, so every method that changes something is refused here.
   if (request.method !== 'GET' && request.method !== 'HEAD') return reply.code(405).send({ error: 'read-only' })
   if (gate.admits(cookie(request.headers.cookie))) return undefined
-  const { token } = request.query as { token?: unknown }
-  const session = typeof token === 'string' ? gate.exchange(token) : null
-  if (session === null)
-    return reply.code(401).type('text/plain').send('Open the address that the scheduler printed when it started.\n')
+  return reply.code(401).type('text/plain').send(CLOSED)
+}
+
+/** The token becomes a session, once. */
+function enter(gate: OneTimeToken, path: string, token: string, reply: FastifyReply): FastifyReply {
+  void reply.header('referrer-policy', 'no-referrer').header('cache-control', 'no-store')
+  const session = gate.exchange(token)
+  if (session === null) return reply.code(401).type('text/plain').send(CLOSED)
   return reply.header('set-cookie', `${COOKIE}=${session}; Path=${path}; HttpOnly; SameSite=Strict`).redirect(path, 302)
 }
 

@@ -2,10 +2,11 @@ import { startRedis, type RealRedis } from '@salvor/testkit/real/redis'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Catalog } from '@salvor/shared/ports/catalog'
+import { shifted } from '@salvor/shared/vocabulary/instant'
 import { keyPrefix } from './queue/names.ts'
 import { openTransport } from './queue/transport.ts'
 import { linesOf, startChild } from './child.fixture.ts'
-import { makePlace, openCommand, QUICK, startHere } from './service.fixture.ts'
+import { counting, health, makePlace, openCommand, QUICK, startHere } from './service.fixture.ts'
 import { backupOf, enqueue, memoryLog, publishRegistered, service, until } from './world.fixture.ts'
 
 const FULL = process.env['SALVOR_TEST_COUNTS'] === 'full'
@@ -20,27 +21,6 @@ afterAll(async () => {
 
 async function allSucceeded(catalog: Catalog, count: number): Promise<boolean> {
   return (await catalog.runs({ states: ['succeeded'], limit: 10_000 })).length === count
-}
-
-/** A service that counts what it executes. */
-function counting(workMs = 0) {
-  const executions = new Map<string, number>()
-  const definition = service('backup-worker', {
-    jobs: {
-      'take-backup': {
-        async handle(run) {
-          executions.set(run.id, (executions.get(run.id) ?? 0) + 1)
-          if (workMs > 0) await new Promise((resolve) => setTimeout(resolve, workMs))
-          return { commit: async (tx) => void (await tx.openIncident(run.id, null, 'effect')) }
-        },
-      },
-    },
-    subscriptions: {
-      'source.registered': async (event) => async (tx) =>
-        void (await tx.openIncident(`heard/${event.id}`, null, 'effect')),
-    },
-  })
-  return { executions, definition }
 }
 
 test('an event reaches a service in another process within 250 ms of its commit (p99)', async () => {
@@ -208,6 +188,69 @@ test('what a command without Redis asks for reaches a service soon', async () =>
   expect(started.process.lost.aborted).toBe(false)
 })
 
+test('an event whose handler failed comes again in time, and a run that waits comes when it is due', async () => {
+  using place = makePlace(redis.url)
+  let failures = 0
+  const definition = service('backup-worker', {
+    jobs: {
+      'take-backup': {
+        handle: async (run, deps) => (run.attempt === 1 ? { again: shifted(await deps.catalog.now(), 500) } : {}),
+      },
+    },
+    subscriptions: {
+      async 'source.registered'() {
+        if (failures++ === 0) throw new Error('not yet')
+        return async (tx) => void (await tx.openIncident('heard', null, 'effect'))
+      },
+    },
+  })
+  await using started = await startHere(place, [definition], { ...QUICK, pollMs: 60_000, reconcileMs: 60_000 })
+  const { catalog } = started.runtime.deps
+  const asked = performance.now()
+  await publishRegistered(catalog)
+  const run = await enqueue(catalog, backupOf('clinic'))
+  await until(async () => (await catalog.run(run.id))?.state === 'succeeded')
+  await until(async () => (await catalog.openIncidents()).length === 1)
+  expect(performance.now() - asked).toBeLessThan(10_000)
+  expect(failures).toBe(2)
+})
+
+test('a Redis without memory refuses messages: the work goes on by polling, and the rows stay unsent until it takes them', async () => {
+  await using own = await startRedis({ policy: 'noeviction' })
+  using place = makePlace(own.url)
+  await using started = await startHere(place, [counting().definition])
+  const { catalog } = started.runtime.deps
+  const client = new Redis(own.url)
+  await client.config('SET', 'maxmemory', '1mb')
+  await client.set('ballast', 'x'.repeat(1_000_000)).catch(() => undefined)
+  const event = await publishRegistered(catalog)
+  await until(async () => (await catalog.openIncidents()).some(({ key }) => key === `heard/${event.id}`))
+  expect(await catalog.unsentEvents('any', 10)).toHaveLength(1)
+  await client.config('SET', 'maxmemory', '0')
+  client.disconnect()
+  await until(async () => (await catalog.unsentEvents('any', 10)).length === 0)
+  expect(await catalog.openIncidents()).toHaveLength(1)
+})
+
+test('work that the queue holds back is fetched from the catalog after a while', async () => {
+  using place = makePlace(redis.url)
+  await using started = await startHere(place, [counting().definition], { ...QUICK, overdueMs: 1000 })
+  const { catalog } = started.runtime.deps
+  await using other = await openTransport({
+    url: redis.url,
+    catalogId: catalog.id,
+    processName: 'other',
+    log: memoryLog(),
+  })
+  await other.queue('take-backup').pause()
+  await other.queue('inbox-backup-worker').pause()
+  const run = await enqueue(catalog, backupOf('clinic'))
+  const event = await publishRegistered(catalog)
+  await until(async () => (await catalog.run(run.id))?.state === 'succeeded')
+  await until(async () => (await catalog.openIncidents()).some(({ key }) => key === `heard/${event.id}`))
+  expect(await catalog.openIncidents()).toHaveLength(2)
+})
+
 test('messages that nobody of us wrote are parked, and the others flow', async () => {
   using place = makePlace(redis.url)
   await using started = await startHere(place, [counting().definition])
@@ -246,53 +289,3 @@ test('Redis holds nothing but ids', async () => {
   client.disconnect()
   expect(JSON.parse(job['data'] ?? '')).toEqual({ run_id: run.id })
 })
-
-test('a Redis that evicts keys is refused, with the command that repairs it', async () => {
-  await using evicting = await startRedis({ policy: 'allkeys-lru' })
-  using place = makePlace(evicting.url)
-  const start = startHere(place, [counting().definition])
-  await expect(start).rejects.toMatchObject({
-    code: 'REDIS_POLICY',
-    exit: 2,
-    hint: 'redis-cli CONFIG SET maxmemory-policy noeviction',
-  })
-})
-
-test('a Redis that begins to evict keys makes a running service unhealthy', async () => {
-  await using own = await startRedis({ policy: 'noeviction' })
-  using place = makePlace(own.url)
-  await using started = await startHere(place, [counting().definition])
-  await until(async () => (await health(started.process.http_port, 'readyz')).status === 200)
-  const client = new Redis(own.url)
-  await client.config('SET', 'maxmemory-policy', 'volatile-lru')
-  // What the minute's check does; a new connection checks as well.
-  await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-  await until(async () => (await health(started.process.http_port, 'healthz')).status === 503)
-  await client.config('SET', 'maxmemory-policy', 'noeviction')
-  await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-  client.disconnect()
-  await until(async () => (await health(started.process.http_port, 'healthz')).status === 200)
-  expect((await health(started.process.http_port, 'readyz')).status).toBe(200)
-})
-
-test('metrics name jobs, queues and services, and never an id', async () => {
-  using place = makePlace(redis.url)
-  await using started = await startHere(place, [counting().definition])
-  const { catalog } = started.runtime.deps
-  const run = await enqueue(catalog, backupOf('clinic'))
-  const event = await publishRegistered(catalog)
-  await until(async () => (await catalog.openIncidents()).length === 2)
-  const { body } = await health(started.process.http_port, 'metrics')
-  expect(body).toContain('salvor_runs_total{job="take-backup",status="succeeded"} 1')
-  expect(body).toContain('salvor_events_total{service="backup-worker",type="source.registered",status="handled"} 1')
-  expect(body).toMatch(/salvor_queue_jobs\{queue="take-backup",state="waiting"\} 0/)
-  expect(body).toMatch(/salvor_outbox_lag_seconds \d/)
-  expect(body).toMatch(/salvor_build_info\{version="[\d.]+"\} 1/)
-  expect(body).toMatch(/salvor_event_loop_lag_seconds\{quantile="0.99"\} /)
-  for (const id of [run.id, event.id, catalog.id]) expect(body).not.toContain(id)
-})
-
-async function health(port: number, path: string): Promise<{ status: number; body: string }> {
-  const response = await fetch(`http://127.0.0.1:${port}/${path}`)
-  return { status: response.status, body: await response.text() }
-}

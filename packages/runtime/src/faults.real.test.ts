@@ -26,16 +26,16 @@ async function effects(runtime: Runtime, runId: string): Promise<string[]> {
 }
 
 /** Not in the middle of a write: the embedded catalog of all would wait with it. */
-async function putToSleep({ kill }: Child, { deps }: Runtime): Promise<void> {
+async function putToSleep(child: Child, { deps }: Runtime): Promise<void> {
   for (;;) {
-    kill('SIGSTOP')
+    child.kill('SIGSTOP')
     const write = deps.catalog.transaction({ service: 'cli' }, async (tx) => tx.now)
     const free = await Promise.race([
       write.then(() => true),
       new Promise((resolve) => setTimeout(resolve, 1000, false)),
     ])
     if (free) return
-    kill('SIGCONT')
+    child.kill('SIGCONT')
     await write
   }
 }

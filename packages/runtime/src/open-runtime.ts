@@ -51,6 +51,8 @@ export interface Runtime extends AsyncDisposable {
 
 const LEVELS: ReadonlySet<string> = new Set<LogLevel>(['debug', 'info', 'warn', 'error'])
 const HEAP_MB = 128
+/** Read when a process starts, and not again. */
+const AT_START = ['catalog_url', 'redis_url', 'http_port', 'pools'] as const
 
 /** Opens what a command or a service needs. Nothing is started: no worker, no queue. */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
@@ -105,6 +107,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       try {
         const next = await load()
         await present.replace(next)
+        const later = AT_START.filter((key) => JSON.stringify(next[key]) !== JSON.stringify(config[key]))
+        if (later.length > 0) log.warn({ keys: later }, 'these keys take effect at the next start')
         config = next
         log.info({ file: next.file }, 'configuration reloaded')
         return true

@@ -7,7 +7,7 @@ import { openRuntime, type Runtime } from './open-runtime.ts'
 import type { Timing } from './process-options.ts'
 import { startServices, type ServiceProcess } from './service-process.ts'
 import type { ServiceDefinition } from '@salvor/shared/ports/service'
-import { memoryLog, type LogLine } from './world.fixture.ts'
+import { memoryLog, service, type LogLine } from './world.fixture.ts'
 
 /** A folder with a configuration, an embedded catalog and what processes in it tell each other. */
 export interface Place extends Disposable {
@@ -39,7 +39,7 @@ export function makePlace(redisUrl: string | null): Place {
 
 /** Short lengths: what takes half a minute in production takes a second in a test. */
 export const QUICK: Timing = {
-  leaseMs: 3000,
+  leaseMs: 5000,
   pollMs: 300,
   overdueMs: 60_000,
   reconcileMs: 1000,
@@ -97,4 +97,30 @@ export function openCommand(place: Place): Promise<Runtime> {
     adapters: fakeAdapters(),
     log: memoryLog(),
   })
+}
+
+/** A service that counts what it executes. */
+export function counting(workMs = 0) {
+  const executions = new Map<string, number>()
+  const definition = service('backup-worker', {
+    jobs: {
+      'take-backup': {
+        async handle(run) {
+          executions.set(run.id, (executions.get(run.id) ?? 0) + 1)
+          if (workMs > 0) await new Promise((resolve) => setTimeout(resolve, workMs))
+          return { commit: async (tx) => void (await tx.openIncident(run.id, null, 'effect')) }
+        },
+      },
+    },
+    subscriptions: {
+      'source.registered': async (event) => async (tx) =>
+        void (await tx.openIncident(`heard/${event.id}`, null, 'effect')),
+    },
+  })
+  return { executions, definition }
+}
+
+export async function health(port: number, path: string): Promise<{ status: number; body: string }> {
+  const response = await fetch(`http://127.0.0.1:${port}/${path}`)
+  return { status: response.status, body: await response.text() }
 }

@@ -112,11 +112,22 @@ async function open(
 /** Ends a body that falls silent while somebody waits for it; a slow reader is not its fault. */
 async function* watched(body: Readable, idleMs: number): AsyncGenerator<Uint8Array> {
   const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
-  for (;;) {
-    const timer = setTimeout(() => body.destroy(new Answer('timeout', 'no byte came in time', null)), idleMs)
-    const next = await chunks.next().finally(() => clearTimeout(timer))
-    if (next.done === true) return
-    yield next.value
+  let awaited = true
+  const timer = setTimeout(() => {
+    if (awaited) body.destroy(new Answer('timeout', 'no byte came in time', null))
+    else timer.refresh()
+  }, idleMs)
+  try {
+    for (;;) {
+      const next = await chunks.next()
+      if (next.done === true) return
+      awaited = false
+      yield next.value
+      awaited = true
+      timer.refresh()
+    }
+  } finally {
+    clearTimeout(timer)
   }
 }
 

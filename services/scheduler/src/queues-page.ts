@@ -17,7 +17,7 @@ export const queuesPage: NonNullable<ServiceDefinition['http']> = async (server,
     const address = fastify.server.address()
     if (address === null || typeof address === 'string') return
     deps.log.info(
-      { open_once: `http://127.0.0.1:${address.port}${PATH}?token=${token}` },
+      { open_once: `http://127.0.0.1:${address.port}${PATH}/enter/${token}` },
       'the queues can be looked at',
     )
   })

@@ -62,10 +62,11 @@ async function chosen(
   which: string,
   source: string | undefined,
 ): Promise<readonly BackupWithCopies[]> {
-  const { catalog, settings } = runtime.deps
+  const { catalog } = runtime.deps
+  const { sources } = runtime.deps.settings()
   if (which !== 'latest') return [await catalog.backup(which)]
-  if (source !== undefined && !settings().sources.has(source)) throw new SalvorError('SOURCE_UNKNOWN', { source })
-  const names = source === undefined ? [...settings().sources.keys()] : [source]
+  if (source !== undefined && !sources.has(source)) throw new SalvorError('SOURCE_UNKNOWN', { source })
+  const names = source === undefined ? [...sources.keys()] : [source]
   const newest = await Promise.all(names.map((name) => catalog.backups({ source: name, limit: 1 })))
   const found = newest.flat()
   if (found.length === 0)

@@ -7,7 +7,7 @@ import type { Line } from './worker.ts'
 const PATIENT_ATTEMPTS = 8
 /** The rest that is moved under the write lock: at most this, and only where the last pass was quick (its fsyncs). */
 const REST_BYTES = 1_000_000
-const REST_MS = 10
+const REST_MS = 6
 
 /** Two connections: one takes the write lock for a moment, the other moves frames and then holds the snapshot. */
 export interface Freezer {

@@ -4,6 +4,7 @@ import { copyInTransaction } from './backup-api.ts'
 import { freeze, openFreezer, type Freezer } from './freeze-holder.ts'
 import { followJournaled } from './journaled.ts'
 import { identityOf, openSource } from './open-source.ts'
+import { goFirst } from './priority.ts'
 import type { Line } from './worker.ts'
 
 type Hold = RequestOf<'hold'>
@@ -36,6 +37,7 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
  * all tries.
  */
 async function tryToFreeze(freezer: Freezer, request: Hold) {
+  using _priority = goFirst()
   const begun = performance.now()
   let longest = 0
   for (let attempt = 1; ; attempt += 1) {

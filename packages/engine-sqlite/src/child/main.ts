@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { goFirst } from './priority.ts'
 import type { LockNote, Report, Request } from './messages.ts'
 
 /**
@@ -18,6 +19,8 @@ process.once('message', (request: Request) => {
   const entry = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
   const worker = new Worker(entry, { workerData: request })
   const lockLimit = request.task === 'hold' ? request.write_lock_ms : 0
+  // After the start of the other thread, which would inherit it. A watchdog that comes late is none.
+  if (request.task === 'hold') goFirst()
   let watchdog: NodeJS.Timeout | undefined
   const report = (message: Report): boolean | undefined => process.send?.(message)
 

@@ -154,6 +154,27 @@ test('a run whose configuration nobody has any more fails after a quarter of an 
   expect(await failedEvents(world)).toHaveLength(1)
 })
 
+test('a run whose last attempt ended with its process is told dead, without another attempt', async () => {
+  await using world = await openWorld()
+  let executed = false
+  const dispatch = worker(world, {
+    handle: async () => ({ result: (executed = true) }),
+    failed: publishFailure,
+  })
+  const run = await enqueue(world.catalog, backupOf('clinic'))
+  const error = new SalvorError('TASK_DIED', { task: 'take-backup', how: 'signal SIGKILL' }).toFailure()
+  for (let failures = 0; failures < 4; failures++) {
+    const { attempt = 0 } = (await world.catalog.claimRun(run.id, world.holder, 1000)) ?? {}
+    const not_before = await world.catalog.now()
+    const end = { kind: 'retry', error, not_before, dead: false } as const
+    await world.catalog.transaction({ service: 'cli' }, (tx) => tx.endRun(run.id, attempt, end))
+  }
+  await dispatch.executeRun(run.id)
+  expect(await world.catalog.run(run.id)).toMatchObject({ state: 'dead', error: { code: 'TASK_DIED' } })
+  expect(await failedEvents(world)).toHaveLength(1)
+  expect(executed).toBe(false)
+})
+
 test('a run of a job that no service here handles is parked for a person', async () => {
   await using world = await openWorld()
   const dispatch = createDispatch({ definitions: [], deps: world.deps, holder: world.holder })

@@ -1,4 +1,5 @@
 import { Queue, type BulkJobOptions } from 'bullmq'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { JobName } from '@salvor/shared/messages/jobs'
 import type { ServiceName } from '@salvor/shared/vocabulary/service'
 import { inboxQueue, jobQueue, messageId } from './names.ts'
@@ -30,6 +31,8 @@ const KEPT = {
   removeOnFail: { age: 86_400, count: 1000 },
 } as const
 
+const SEND_MS = 10_000
+
 const WAITING = new Set(['waiting', 'delayed', 'prioritized', 'waiting-children'])
 const FINISHED = new Set(['completed', 'failed'])
 
@@ -57,9 +60,34 @@ export class Queues {
     return queue
   }
 
+  /** A queue may wait for ever for a connection that broke at the wrong moment: it is left, and made anew. */
+  async #within(work: Promise<unknown>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new SalvorError('REDIS_UNREACHABLE', { reason: 'no answer' })), SEND_MS)
+    })
+    try {
+      await Promise.race([work, late])
+    } catch (error) {
+      void this.close()
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   /** `again`: messages that should have arrived long ago; those that still wait are left alone. */
   async sendEvents(messages: readonly EventMessage[], again = false): Promise<void> {
     this.#assertUsable()
+    await this.#within(this.#sendEvents(messages, again))
+  }
+
+  async sendRuns(messages: readonly RunMessage[]): Promise<void> {
+    this.#assertUsable()
+    await this.#within(this.#sendRuns(messages))
+  }
+
+  async #sendEvents(messages: readonly EventMessage[], again: boolean): Promise<void> {
     for (const [name, sent] of Map.groupBy(messages, ({ service }) => inboxQueue(service))) {
       const queue = this.queue(name)
       const entries = sent.map((message) =>
@@ -69,8 +97,7 @@ export class Queues {
     }
   }
 
-  async sendRuns(messages: readonly RunMessage[]): Promise<void> {
-    this.#assertUsable()
+  async #sendRuns(messages: readonly RunMessage[]): Promise<void> {
     for (const [name, sent] of Map.groupBy(messages, ({ job, pool }) => jobQueue(job, pool))) {
       const queue = this.queue(name)
       // A run that waited so long that it was counted as lost has a message of its last turn: the new one replaces it.

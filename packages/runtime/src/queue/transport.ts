@@ -43,6 +43,17 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
   const queues = new Queues(link, prefix)
   let workers: Workers | null = null
   let probe: Probe | null = null
+  let refused = false
+  /** A server that refuses messages, as one without memory does, is as good as away. */
+  const sent = async (work: Promise<void>): Promise<void> => {
+    try {
+      await work
+      refused = false
+    } catch (error) {
+      refused = true
+      throw error
+    }
+  }
   const rebuild = async (): Promise<void> => {
     await workers?.rebuild()
   }
@@ -51,11 +62,11 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
       return link.usable
     },
     get healthy() {
-      return link.usable && (probe?.healthy ?? true)
+      return link.usable && !refused && (probe?.healthy ?? true)
     },
     link,
-    sendEvents: (messages, again) => queues.sendEvents(messages, again),
-    sendRuns: (messages) => queues.sendRuns(messages),
+    sendEvents: (messages, again) => sent(queues.sendEvents(messages, again)),
+    sendRuns: (messages) => sent(queues.sendRuns(messages)),
     consume(consumers) {
       workers = new Workers(link, prefix, consumers, log)
       workers.start()

@@ -13,10 +13,10 @@ export interface Consumer {
   readonly take: (message: Message) => Promise<'taken' | 'refused'>
 }
 
-/** Set on purpose: a message whose process died is given to another after half a minute; the catalog's lease decides anyway. */
+/** Set on purpose: a message whose process died is given to another within half a minute. A repetition is harmless: the catalog decides. */
 const TIMING = {
-  lockDuration: 30_000,
-  stalledInterval: 30_000,
+  lockDuration: 15_000,
+  stalledInterval: 15_000,
   maxStalledCount: 1,
   drainDelay: 5,
   runRetryDelay: 1000,
