@@ -76,7 +76,7 @@ sources:
     url: ${server.url}
     checks: [ "SELECT sum(balance) = 1000000 FROM ledger", "SELECT coalesce(max(id), 0) = count(*) FROM visits" ]
 `)
-  await using writer = startPgWriter(server.url, { tps: 50 })
+  await using _writer = startPgWriter(server.url, { tps: 50 })
   const taken = await home.run('backup', 'clinic', '--json')
   expect(taken.code, taken.stderr + taken.stdout).toBe(0)
   expect(taken.json<BackupDocument>().backup.filename).toMatch(/^backup_full_\d{8}_\d{6}\.tar\.zst$/)

@@ -35,7 +35,7 @@ test('five services bring a new source from its first backup to a proven one, in
   await using redis = await startRedis()
   await using slack = await startReceiver()
   await stage(home, redis.url, slack.slackUrl)
-  await using writer = await startWriter(home.path('desk.db'), { tps: 50 })
+  await using _writer = await startWriter(home.path('desk.db'), { tps: 50 })
   for (const name of SERVICES) home.service(name)
   const backup = await until('a proven backup with two copies', () => proven(home))
   await until('a message', async () => slack.messages.length > 0)
