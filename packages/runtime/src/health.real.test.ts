@@ -1,0 +1,58 @@
+import { startRedis, type RealRedis } from '@salvor/testkit/real/redis'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { counting, health, makePlace, startHere } from './service.fixture.ts'
+import { backupOf, enqueue, publishRegistered, until } from './world.fixture.ts'
+
+let redis: RealRedis
+beforeAll(async () => {
+  redis = await startRedis({ policy: 'noeviction' })
+})
+afterAll(async () => {
+  await redis?.[Symbol.asyncDispose]()
+})
+
+test('a Redis that evicts keys is refused, with the command that repairs it', async () => {
+  await using evicting = await startRedis({ policy: 'allkeys-lru' })
+  using place = makePlace(evicting.url)
+  const start = startHere(place, [counting().definition])
+  await expect(start).rejects.toMatchObject({
+    code: 'REDIS_POLICY',
+    exit: 2,
+    hint: 'redis-cli CONFIG SET maxmemory-policy noeviction',
+  })
+})
+
+test('a Redis that begins to evict keys makes a running service unhealthy', async () => {
+  await using own = await startRedis({ policy: 'noeviction' })
+  using place = makePlace(own.url)
+  await using started = await startHere(place, [counting().definition])
+  await until(async () => (await health(started.process.http_port, 'readyz')).status === 200)
+  const client = new Redis(own.url)
+  await client.config('SET', 'maxmemory-policy', 'volatile-lru')
+  // What the minute's check does; a new connection checks as well.
+  await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await until(async () => (await health(started.process.http_port, 'healthz')).status === 503)
+  await client.config('SET', 'maxmemory-policy', 'noeviction')
+  await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  client.disconnect()
+  await until(async () => (await health(started.process.http_port, 'healthz')).status === 200)
+  expect((await health(started.process.http_port, 'readyz')).status).toBe(200)
+})
+
+test('metrics name jobs, queues and services, and never an id', async () => {
+  using place = makePlace(redis.url)
+  await using started = await startHere(place, [counting().definition])
+  const { catalog } = started.runtime.deps
+  const run = await enqueue(catalog, backupOf('clinic'))
+  const event = await publishRegistered(catalog)
+  await until(async () => (await catalog.openIncidents()).length === 2)
+  const { body } = await health(started.process.http_port, 'metrics')
+  expect(body).toContain('salvor_runs_total{job="take-backup",status="succeeded"} 1')
+  expect(body).toContain('salvor_events_total{service="backup-worker",type="source.registered",status="handled"} 1')
+  expect(body).toMatch(/salvor_queue_jobs\{queue="take-backup",state="waiting"\} 0/)
+  expect(body).toMatch(/salvor_outbox_lag_seconds \d/)
+  expect(body).toMatch(/salvor_build_info\{version="[\d.]+"\} 1/)
+  expect(body).toMatch(/salvor_event_loop_lag_seconds\{quantile="0.99"\} /)
+  for (const id of [run.id, event.id, catalog.id]) expect(body).not.toContain(id)
+})
