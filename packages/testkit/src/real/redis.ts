@@ -47,6 +47,15 @@ function fromUrl(url: string): RealRedis {
   return { url, port, how: 'env', stop: leave, kill9: refuse, restart: refuse, [Symbol.asyncDispose]: leave }
 }
 
+/** Folders of servers that nobody disposed when the process ends. */
+const left = new Set<string>()
+process.once('exit', () => left.forEach(discard))
+
+function discard(folder: string): void {
+  left.delete(folder)
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+}
+
 async function startLocal(program: string, options: RedisOptions): Promise<RealRedis> {
   const folder = mkdtempSync(join(tmpdir(), 'salvor-redis-'))
   const port = options.port ?? (await freePort())
@@ -65,8 +74,9 @@ async function startLocal(program: string, options: RedisOptions): Promise<RealR
   }
   const remove = async (): Promise<void> => {
     await stop('SIGKILL')
-    rmSync(folder, { recursive: true, force: true })
+    discard(folder)
   }
+  left.add(folder)
   try {
     await start()
   } catch (error) {
@@ -108,7 +118,12 @@ async function startContainer(options: RedisOptions): Promise<RealRedis> {
     port,
     how: 'container',
     stop: async () => void (await container.exec(['redis-cli', 'shutdown', 'nosave'])),
-    kill9: async () => void (await container.exec(['sh', '-c', 'kill -9 1'])),
+    async kill9() {
+      // Nobody inside a container may kill its first process.
+      const { getContainerRuntimeClient } = await import('testcontainers')
+      const runtime = await getContainerRuntimeClient()
+      await runtime.container.getById(container.getId()).kill({ signal: 'SIGKILL' })
+    },
     async restart() {
       await container.restart()
       await answers(url, () => null)
