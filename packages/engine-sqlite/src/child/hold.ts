@@ -19,7 +19,8 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
   const same = ino === source.file.ino && dev === source.file.dev
   if (!same || freezer.journalMode() !== 'wal') throw coded('EREPLACED', 'replaced while it was opened')
 
-  const frozen = await tryToFreeze(freezer, request)
+  const stepBack = goFirst()
+  const frozen = await tryToFreeze(freezer, request).finally(stepBack)
   line.report({ ...frozen, file: source.file })
   let command = await line.next()
   if (command.command === 'copy') {
@@ -37,7 +38,6 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
  * all tries.
  */
 async function tryToFreeze(freezer: Freezer, request: Hold) {
-  using _priority = goFirst()
   const begun = performance.now()
   let longest = 0
   for (let attempt = 1; ; attempt += 1) {

@@ -26,6 +26,8 @@ export interface RealS3 extends S3Login, AsyncDisposable {
   readonly writer: S3User | null
   readonly reader: S3User | null
   readonly how: 'env' | 'local'
+  /** Of the instance, where it is our own: part of its mount and of its processes' arguments. */
+  readonly name: string | null
   /** Makes a bucket; with `users`, writer and reader get a policy: one only writes, one only reads. Gives its name. */
   createBucket(options?: { readonly objectLock?: boolean; readonly users?: boolean }): Promise<string>
   /** kill -9 of a tier, then its return on the same data. Objects outlive it in a `bluestore` only. */
@@ -108,6 +110,7 @@ function localS3(
   return {
     ...server,
     how: 'local',
+    name,
     createBucket: (options) => createBucket(server, options),
     crash: async (what) => {
       const { code, stderr } = await script('crash', [name, what], env)
@@ -131,6 +134,7 @@ function fromUrl(url: URL): RealS3 {
   return {
     ...server,
     how: 'env',
+    name: null,
     createBucket: (options) => createBucket(server, options),
     crash: () => Promise.reject(new NotPossibleHere('the server of TEST_S3_URL is not ours to crash')),
     stop: nothing,
