@@ -36,8 +36,8 @@ test('a Redis that begins to evict keys makes a running service unhealthy', asyn
   await client.config('SET', 'maxmemory-policy', 'noeviction')
   await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   client.disconnect()
-  await until(async () => (await health(started.process.http_port, 'healthz')).status === 200)
-  expect((await health(started.process.http_port, 'readyz')).status).toBe(200)
+  await until(async () => (await health(started.process.http_port, 'readyz')).body.includes('messages come through'))
+  expect((await health(started.process.http_port, 'healthz')).status).toBe(200)
 })
 
 test('metrics name jobs, queues and services, and never an id', async () => {

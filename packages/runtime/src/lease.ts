@@ -73,14 +73,17 @@ export function keepRenewed(renewal: Renewal): () => Promise<void> {
     while (await pause(everyMs, stopped.signal)) {
       const asked = performance.now()
       if (renewal.due?.(asked - good) === false) continue
+      // A process that slept past its time still asks: nobody may have taken its place.
+      const left = Math.max(ttlMs / 3, good + ttlMs - asked)
       try {
-        // A process that slept past its time still asks: nobody may have taken its place.
-        const left = Math.max(ttlMs / 3, good + ttlMs - asked)
         if (!(await within(left, stopped.signal, renewal.renew()))) return renewal.onLost()
         good = asked
       } catch (cause) {
         if (stopped.signal.aborted) return
-        if (performance.now() - good >= ttlMs) return renewal.onLost(cause)
+        const now = performance.now()
+        // Asleep while it waited (SIGSTOP, a paused machine): the answer may lie there unread.
+        const slept = now - asked > left + ttlMs / 3
+        if (!slept && now - good >= ttlMs) return renewal.onLost(cause)
       }
     }
   }
