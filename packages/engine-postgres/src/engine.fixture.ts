@@ -20,10 +20,18 @@ export interface TemporaryFolder extends Disposable {
   readonly path: string
 }
 
-/** A folder that is gone at the end of the block. */
+const left = new Set<string>()
+const remove = (path: string): void => {
+  left.delete(path)
+  rmSync(path, { recursive: true, force: true })
+}
+process.once('exit', () => left.forEach(remove))
+
+/** A folder that is gone at the end of the block, or of the process (a filter that leaves no test of a block). */
 export function temporaryFolder(): TemporaryFolder {
   const path = mkdtempSync(join(tmpdir(), 'salvor-engine-postgres-'))
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+  left.add(path)
+  return { path, [Symbol.dispose]: () => remove(path) }
 }
 
 export function contextIn(folder: string, more: Partial<EngineContext> = {}): EngineContext {

@@ -37,7 +37,7 @@ describe.each(POSTGRES_MAJORS_HERE)('a base backup of PostgreSQL %i', (major) =>
     facts = await backUp(engine(), file)
     await writer.stop()
     expect(facts.engine_facts).toMatchObject({ data_checksums: true, pages_verified: true, timeline: 1 })
-    expect(await server.query('SELECT slot_name FROM pg_replication_slots')).toEqual([])
+    await expect.poll(() => server.query('SELECT slot_name FROM pg_replication_slots')).toEqual([])
 
     const request = { target, in_place: false, engine_facts: facts.engine_facts }
     const restored = await engine().restore(contentOf(file, 10_007), request, never)
@@ -141,7 +141,7 @@ describe('a base backup that is broken off', () => {
     await expect
       .poll(() => server.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender'"), { timeout: 5000 })
       .toEqual([])
-    expect(await server.query('SELECT slot_name FROM pg_replication_slots')).toEqual([])
+    await expect.poll(() => server.query('SELECT slot_name FROM pg_replication_slots')).toEqual([])
   })
 
   test('by a store that is full says so in its own words', async () => {

@@ -8,13 +8,15 @@ import { serverUser } from './postgres-programs.ts'
 
 /**
  * Starts the server, and stops it at once when this process goes away for whatever reason: the pipe on file descriptor 3
- * closes then, and the second shell kills it.
+ * closes then, and the second shell kills it. Then its own folder ($1, if any) goes, too: nobody else is left to do that.
  */
 const WATCHED = `exec 3<&0
+folder=$1; shift
 "$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; kill -QUIT $server; } 2>/dev/null & watch=$!
+{ read -r _ <&3; [ -n "$folder" ] && : >"$folder/orphaned"; kill -QUIT $server; } 2>/dev/null & watch=$!
 wait $server; status=$?
 kill $watch 2>/dev/null
+[ -n "$folder" ] && [ -e "$folder/orphaned" ] && cd / && rm -rf "$folder"
 exit $status`
 
 export type StopMode = 'fast' | 'immediate'
@@ -24,10 +26,17 @@ export interface PostgresProcess {
   readonly exited: Promise<unknown>
 }
 
-export function spawnPostgres(bin: string, dataDir: string, port: number, logFile: string): PostgresProcess {
+/** `folder` is removed with all its content when this process dies before the server does. */
+export function spawnPostgres(
+  bin: string,
+  dataDir: string,
+  port: number,
+  logFile: string,
+  folder?: string,
+): PostgresProcess {
   const log = openSync(logFile, 'a')
   const args = ['-D', dataDir, '-p', String(port)]
-  const child = spawn('/bin/sh', ['-c', WATCHED, 'sh', join(bin, 'postgres'), ...args], {
+  const child = spawn('/bin/sh', ['-c', WATCHED, 'sh', folder ?? '', join(bin, 'postgres'), ...args], {
     ...serverUser,
     cwd: dataDir,
     stdio: ['pipe', log, log],

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { clinicState, createClinicPg, startPgWriter } from './postgres-load.ts'
@@ -11,7 +13,7 @@ test.each(POSTGRES_MAJORS)('PostgreSQL %i starts, survives a kill and leaves not
     await using writer = startPgWriter(server.url, { tps: 500 })
     while (writer.acknowledged < 20) await new Promise((resolve) => setTimeout(resolve, 10))
     await server.kill9()
-    const { lastVisit } = { lastVisit: writer.lastVisit }
+    const { lastVisit } = writer
     await server.start()
     await writer.stop()
     const state = await clinicState(server.url)
@@ -22,4 +24,18 @@ test.each(POSTGRES_MAJORS)('PostgreSQL %i starts, survives a kill and leaves not
     return server.folder
   })()
   expect(existsSync(folder)).toBe(false)
+})
+
+test('a process that is killed leaves neither server nor files', async () => {
+  const program = `
+    import { startPostgres } from '${new URL('./postgres.ts', import.meta.url).href}'
+    const server = await startPostgres({ major: 17 })
+    console.log(server.folder)
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['--conditions=source', '--input-type=module', '-e', program])
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const folder = line.toString().trim()
+  expect(existsSync(folder)).toBe(true)
+  child.kill('SIGKILL')
+  await expect.poll(() => existsSync(folder), { timeout: 10_000 }).toBe(false)
 })

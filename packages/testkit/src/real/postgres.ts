@@ -137,7 +137,7 @@ class LocalPostgres implements RealPostgres {
   async start(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const port = this.port === 0 ? await freePort() : this.port
-      const server = spawnPostgres(this.#bin, this.dataDir, port, this.#logFile)
+      const server = spawnPostgres(this.#bin, this.dataDir, port, this.#logFile, this.folder)
       if (await this.#answers(server, port)) {
         this.#process = server
         return
