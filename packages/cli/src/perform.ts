@@ -10,6 +10,7 @@ import { JOB_RULES } from '@salvor/shared/messages/jobs'
 import type { Run } from '@salvor/shared/vocabulary/run'
 import { verifier } from '@salvor/verifier'
 import { gentleSettings } from './gentle-settings.ts'
+import { finishLeftovers } from './leftovers.ts'
 import { progressView } from './progress.ts'
 
 /** Often enough for a progress bar, seldom enough for a catalog on another machine. */
@@ -53,6 +54,7 @@ export async function perform<J extends JobName>(
     const definitions = [backupWorker, verifier, replicator, notifier]
     try {
       await drainHere(definitions, deps, runtime.holder, { correlation_id: run.correlation_id, signal: options.signal })
+      if (live.length === 0) await finishLeftovers(definitions, deps, runtime.holder, options.signal)
     } finally {
       watching.abort()
     }
@@ -85,13 +87,18 @@ async function watch(
   }
 }
 
+/** How long after the run its replication may take to be planned by a service. */
+const PLANNED_WITHIN_MS = 5000
+
 /** Waits for the copies that services make of the result; proofs and messages follow in their own time. */
 async function settle(runtime: Runtime, correlation_id: string, signal: AbortSignal): Promise<void> {
-  for (let quiet = 0; quiet < 2 && !signal.aborted;) {
-    const runs = await runtime.deps.catalog.runs({ correlation_id, jobs: ['replicate-copy'], limit: 10 })
+  const { catalog, clock } = runtime.deps
+  for (const began = clock.monotonicMs(); !signal.aborted; await pause(LOOK_EVERY_MS, signal)) {
+    const runs = await catalog.runs({ correlation_id, jobs: ['replicate-copy'], limit: 10 })
+    if (runs.length === 0 && clock.monotonicMs() - began > PLANNED_WITHIN_MS) return
+    // A failed attempt is repeated by the service later: the command says what is missing now.
     const busy = runs.some((run) => run.state === 'running' || (run.state === 'queued' && run.failures === 0))
-    quiet = busy || runs.length === 0 ? quiet + (runs.length === 0 ? 0.1 : 0) : quiet + 1
-    await pause(LOOK_EVERY_MS, signal)
+    if (runs.length > 0 && !busy) return
   }
 }
 

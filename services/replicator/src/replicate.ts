@@ -9,6 +9,9 @@ import type { BackupWithCopies, Copy } from '@salvor/shared/vocabulary/backup'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import { fanOut } from './fan-out.ts'
 
+/** A token names every part so far: saved with each of thousands of parts it would be most of the work. */
+const TOKEN_EVERY_MS = 5000
+
 export interface Arrival {
   readonly store: string
   readonly duration_ms: number
@@ -99,8 +102,12 @@ function copyObject(
 ) {
   const isArtifact = object.sha256 !== null
   const destinations = open.map((copy) => ({ store: deps.store(copy.store), resume: isArtifact ? copy.upload : null }))
+  const saved = new Map<string, number>()
   const onToken = async (store: string, token: string): Promise<void> => {
-    if (isArtifact) await deps.catalog.saveUpload(backup.id, store, token)
+    const now = deps.clock.monotonicMs()
+    if (!isArtifact || now - (saved.get(store) ?? Number.NEGATIVE_INFINITY) < TOKEN_EVERY_MS) return
+    saved.set(store, now)
+    await deps.catalog.saveUpload(backup.id, store, token)
   }
   return fanOut(from, object.key, destinations, { size: object.size, sha256: object.sha256, onBytes, onToken }, signal)
 }

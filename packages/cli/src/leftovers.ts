@@ -1,0 +1,24 @@
+import { drainHere } from '@salvor/runtime/drain'
+import type { Holder } from '@salvor/shared/ports/catalog'
+import type { Deps, ServiceDefinition } from '@salvor/shared/ports/service'
+
+/** Copies that a store refused and messages that a channel refused, of earlier commands. */
+const LEFT = ['replicate-copy', 'send-notification'] as const
+const AT_MOST = 50
+
+/**
+ * Where no service runs, each command also tries again what earlier ones could not bring to its end: a copy to a store that
+ * was down last night, a message that was not taken. Cron alone then gets every copy made.
+ */
+export async function finishLeftovers(
+  definitions: readonly ServiceDefinition[],
+  deps: Deps,
+  holder: Holder,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await deps.catalog.leases('service:')).length > 0) return
+  const queued = await deps.catalog.runs({ states: ['queued'], jobs: LEFT, limit: AT_MOST })
+  const now = await deps.catalog.now()
+  const due = new Set(queued.filter((run) => run.not_before <= now).map((run) => run.correlation_id))
+  for (const correlation_id of due) await drainHere(definitions, deps, holder, { correlation_id, signal, until: now })
+}
