@@ -90,7 +90,7 @@ test('a thread reads its part of a file itself, leaves ranges of zeros unread, a
   writeFileSync(path, data)
   const fd = openSync(path, 'r')
   const slot = await pool.acquire()
-  pool.memory.input(slot).set(Buffer.from('head'))
+  pool.memory.input(slot).fill(0xff).set(Buffer.from('head'))
   const zeros = [
     [0, 10],
     [500, 100],

@@ -123,6 +123,7 @@ test('a keyring that cannot be right is refused with its reason, and no part of 
     failure('{}'),
     failure(Buffer.alloc(5 << 20, 32)),
     change((file) => (file.signing[0]!.key_id = '0000000000000000')),
+    change((file) => (file.wrapping[1]!.key_id = '0000000000000000')),
     change((file) => (file.signing[0]!.private_key = other.private_key)),
     change((file) => (file.signing[0]!.public_key = 'x')),
     change((file) => (file.signing[0]!.public_key = KEYS.keyring.wrapping[0]!.public_key)),

@@ -18,6 +18,7 @@ const ROW = [
   'retention_until',
   'parent',
   'duration_ms',
+  'encrypted',
 ] as const
 
 /** The root `manifest.json` of a local store (docs/format.md section 9): the rows of `salvor list --json`, newest first. */
@@ -29,6 +30,7 @@ export function storeIndexBytes(backups: readonly BackupWithCopies[]): Buffer {
   return Buffer.from(`${JSON.stringify({ format: 'salvor-store', version: 1, backups: rows }, null, 2)}\n`)
 }
 
-function rowOf(backup: BackupWithCopies) {
+/** A backup as every document shows it: fields may be added, these stay. */
+export function rowOf(backup: BackupWithCopies) {
   return { ...pick(backup, ROW), copies: backup.copies.map((copy) => pick(copy, ['store', 'state', 'key'])) }
 }

@@ -1,12 +1,15 @@
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import { type MemoryOperation, MemoryStore } from '@salvor/testkit/fakes/memory-store'
 import { afterAll, expect, test, vi } from 'vitest'
 import { AT, bytes, codeOf, FACTS, frameThreads, giving, MANIFEST, never, request, RING } from './backup.fixture.ts'
+import { asHex } from './hash.ts'
 import { parseManifest } from './manifest.ts'
+import { readArtifactIndex } from './open-backup.ts'
 import { openArtifact } from './read-artifact.ts'
 import { type BackupRequest, writeBackup } from './write-backup.ts'
 
@@ -97,6 +100,23 @@ test('a file is read at random with its ranges of zeros, after written bytes and
   expect(
     back.equals(Buffer.concat([Buffer.from('before'), expected, Buffer.from('between'), data.subarray(0, 100)])),
   ).toBe(true)
+})
+
+test('zeros are zeros in the end of a file too, whatever lay in memory before', async () => {
+  const data = bytes(5000)
+  const expected = Buffer.concat([bytes(200_000, 2), data])
+  expected.fill(0, 200_100, 200_300).fill(0, 204_000)
+  const zeros = [
+    { offset: 100, length: 200 },
+    { offset: 4000, length: 1000 },
+  ]
+  const back = await withFile(data, (fd) =>
+    roundTrip(async (sink) => {
+      await giving(bytes(200_000, 2))(sink)
+      await sink.writeFile(fd, 5000, zeros)
+    }),
+  )
+  expect(back.equals(expected)).toBe(true)
 })
 
 test('a file that is shorter than said fails the backup, wherever it ends', async () => {
@@ -239,6 +259,55 @@ test('another writer that took the name in the meantime loses nothing', async ()
   expect((await restored(store)).equals(data)).toBe(true)
 })
 
+test('an attempt that fails ends its upload, and never while a write is still under way', async () => {
+  const store = new MemoryStore()
+  const calls: string[] = []
+  const create = store.create.bind(store)
+  store.create = async (...args) => {
+    const writer = await create(...args)
+    const { write, abort } = { write: writer.write.bind(writer), abort: writer.abort.bind(writer) }
+    writer.write = async (chunk) => {
+      calls.push('begin')
+      await sleep(20)
+      await write(chunk)
+      calls.push('end')
+    }
+    writer.abort = async () => {
+      calls.push('abort')
+      await abort()
+    }
+    return writer
+  }
+  const take = async (sink: SnapshotSink) => {
+    await sink.write(bytes(60_000))
+    while (!calls.includes('begin')) await sleep(1)
+    throw new SalvorError('SOURCE_BROKE_OFF', { source: 'clinic', reason: 'test' })
+  }
+  expect(await codeOf(writeBackup(request(store), take, never))).toBe('SOURCE_BROKE_OFF')
+  expect(calls).toEqual(['begin', 'end', 'abort'])
+})
+
+test('objects that another writer may need stay when the name turns out to be taken', async () => {
+  const store = new MemoryStore({
+    before(operation, key) {
+      if (operation === 'finish' && key.endsWith('.index.zst')) store.plant(key, Buffer.from('of another writer'))
+    },
+  })
+  expect(await codeOf(writeBackup(request(store, { encrypt: false }), giving(bytes(1000)), never))).toBe(
+    'STORE_CONFLICT',
+  )
+  expect(store.keys()).toEqual([`${AT}.db.zst`, `${AT}.index.zst`])
+})
+
+test('no two segments of a backup have the same IV', async () => {
+  const store = new MemoryStore()
+  await writeBackup(request(store), giving(bytes(400_000)), never)
+  const { manifest } = parseManifest(store.bytes(MANIFEST), MANIFEST, RING)
+  const { segments } = await readArtifactIndex(manifest, store, never)
+  expect(segments.length).toBeGreaterThan(4)
+  expect(new Set(segments.map(({ iv }) => asHex(iv!))).size).toBe(segments.length)
+})
+
 test('a store that echoes other bytes than were sent fails the backup', async () => {
   const store = new MemoryStore()
   const create = store.create.bind(store)
@@ -251,7 +320,7 @@ test('a store that echoes other bytes than were sent fails the backup', async ()
   expect(await codeOf(writeBackup(request(store), giving(bytes(1000)), never))).toBe('STORE_BAD_ECHO')
 })
 
-test('two backups share neither key nor IV, and the same bytes look different', async () => {
+test('every backup has a data key of its own, and says how far it is', async () => {
   const one = new MemoryStore()
   const two = new MemoryStore()
   const seen: number[] = []

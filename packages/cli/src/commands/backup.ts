@@ -4,7 +4,7 @@ import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { RetentionClass } from '@salvor/shared/vocabulary/backup'
 import pc from 'picocolors'
-import { backupDocument } from '../backup-document.ts'
+import { rowOf } from '@salvor/repository/store-index'
 import type { GlobalOptions } from '../context.ts'
 import { openForCommand } from '../context.ts'
 import { bytes, done, span, stateWord, type Answer } from '../output.ts'
@@ -59,7 +59,7 @@ export async function backup(name: string, options: BackupOptions, signal: Abort
     ...problems.map((problem) => `  ${pc.red('!')} ${problem}`),
     ...(here ? [`  prove it: salvor verify ${taken.id.slice(0, 13)} --level restore`] : []),
   ]
-  return done({ backup: backupDocument(taken), notices }, lines, lacking.length > 0 ? EXIT.incomplete : EXIT.done)
+  return done({ backup: rowOf(taken), notices }, lines, lacking.length > 0 ? EXIT.incomplete : EXIT.done)
 }
 
 const KINDS: Record<BackupOptions['type'], { type: 'full' | 'incremental'; retention_class: RetentionClass }> = {

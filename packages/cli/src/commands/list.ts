@@ -1,6 +1,6 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import pc from 'picocolors'
-import { backupDocument } from '../backup-document.ts'
+import { rowOf } from '@salvor/repository/store-index'
 import { openForCommand, type GlobalOptions } from '../context.ts'
 import { bytes, done, stateWord, table, type Answer } from '../output.ts'
 
@@ -27,5 +27,5 @@ export async function list(
   ])
   const head = ['ID', 'SOURCE', 'CLASS', 'STATE', 'TAKEN (UTC)', 'STORED', 'COPIES', 'FILE'].map((word) => pc.dim(word))
   const lines = rows.length === 0 ? ['No backups yet: salvor backup SOURCE'] : table([head, ...rows])
-  return done({ backups: backups.map(backupDocument) }, lines)
+  return done({ backups: backups.map(rowOf) }, lines)
 }

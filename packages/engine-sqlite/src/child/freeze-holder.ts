@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3'
 import type { DatabaseFacts, Ticks } from './messages.ts'
 import { factsOf, type OpenSource } from './open-source.ts'
+import { SHORT_WAIT_MS, untilFree } from './until-free.ts'
 import type { Line } from './worker.ts'
 
 /** Passes that only accept an empty gap; after them a small rest may be moved under the lock. */
@@ -14,7 +15,7 @@ export interface Freezer {
   readonly reader: Database.Database
   readonly page_size: number
   journalMode(): string
-  takeWriteLock(): boolean
+  takeWriteLock(): void
   dropWriteLock(): void
   checkpoint(kind: 'passive' | 'noop'): Progress
   beginRead(): void
@@ -43,24 +44,17 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
   const passive = reader.prepare<[], Progress>('PRAGMA wal_checkpoint(PASSIVE)')
   const noop = reader.prepare<[], Progress>('PRAGMA wal_checkpoint(NOOP)')
   read.get()
-  // Its waits are short, so that a lock that was missed is asked for again soon.
-  const writer = source.connect(100)
+  const writer = source.connect(SHORT_WAIT_MS)
   const lock = writer.prepare('BEGIN IMMEDIATE')
   const unlock = writer.prepare('ROLLBACK')
-  writer.prepare('SELECT count(*) FROM sqlite_schema').get()
+  untilFree(() => writer.prepare('SELECT count(*) FROM sqlite_schema').get(), lockWaitMs)
   return {
     reader,
     page_size: Number(reader.pragma('page_size', { simple: true })),
     journalMode: () => String(reader.pragma('journal_mode', { simple: true })),
     takeWriteLock() {
-      try {
-        lock.run()
-      } catch (error) {
-        if (isBusy(error)) return false
-        throw error
-      }
+      untilFree(() => lock.run(), lockWaitMs)
       line.note({ locked: true })
-      return true
     },
     dropWriteLock() {
       unlock.run()
@@ -88,12 +82,12 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
  */
 export function freeze(
   freezer: Freezer,
-  options: { readonly attempt: number; readonly lockWaitMs: number; readonly accept: 'whole' | 'any' },
+  options: { readonly attempt: number; readonly accept: 'whole' | 'any' },
 ): { readonly snapshot: Snapshot | null; readonly lock_ms: number } {
   const begun = performance.now()
   freezer.checkpoint('passive')
   const mayMoveRest = options.attempt > PATIENT_ATTEMPTS && performance.now() - begun < REST_MS
-  waitForWriteLock(freezer, options.lockWaitMs)
+  freezer.takeWriteLock()
   const locked = process.hrtime.bigint()
   let begunAt: { readonly whole: boolean; readonly at: Ticks } | null = null
   try {
@@ -116,16 +110,4 @@ function isWhole(freezer: Freezer, mayMoveRest: boolean): boolean {
   if (!mayMoveRest || rest * freezer.page_size > REST_BYTES) return false
   const moved = freezer.checkpoint('passive')
   return moved.busy === 0 && moved.log === moved.checkpointed
-}
-
-function waitForWriteLock(freezer: Freezer, waitMs: number): void {
-  const begun = performance.now()
-  while (!freezer.takeWriteLock()) {
-    if (performance.now() - begun > waitMs)
-      throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' })
-  }
-}
-
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY')
 }
