@@ -16,7 +16,7 @@ test('the index of a store shows every backup, newest first, as the list command
   expect(head).toEqual({ format: 'salvor-store', version: 1 })
   expect(backups.map(({ timestamp }) => timestamp)).toEqual([backup.timestamp, older.timestamp])
   expect(Object.keys(backups[0]!)).toEqual(
-    'id source engine type retention_class state filename timestamp consistent_at size_bytes source_bytes checksum_sha256 source_db retention_until parent duration_ms copies'.split(
+    'id source engine type retention_class state filename timestamp consistent_at size_bytes source_bytes checksum_sha256 source_db retention_until parent duration_ms encrypted copies'.split(
       ' ',
     ),
   )
