@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3'
 import type { DatabaseFacts, Ticks } from './messages.ts'
 import { factsOf, type OpenSource } from './open-source.ts'
-import { SHORT_WAIT_MS, untilFree } from './until-free.ts'
+import { untilFree } from './until-free.ts'
 import type { Line } from './worker.ts'
 
 /** Passes that only accept an empty gap; after them a small rest may be moved under the lock. */
@@ -43,11 +43,9 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
   const end = reader.prepare('ROLLBACK')
   const passive = reader.prepare<[], Progress>('PRAGMA wal_checkpoint(PASSIVE)')
   const noop = reader.prepare<[], Progress>('PRAGMA wal_checkpoint(NOOP)')
-  read.get()
-  const writer = source.connect(SHORT_WAIT_MS)
+  const writer = source.connect(lockWaitMs)
   const lock = writer.prepare('BEGIN IMMEDIATE')
   const unlock = writer.prepare('ROLLBACK')
-  untilFree(() => writer.prepare('SELECT count(*) FROM sqlite_schema').get(), lockWaitMs)
   return {
     reader,
     page_size: Number(reader.pragma('page_size', { simple: true })),

@@ -1,6 +1,6 @@
 import { coded, type Report, type RequestOf } from './messages.ts'
 import { factsOf, identityOf, type OpenSource } from './open-source.ts'
-import { SHORT_WAIT_MS, untilFree } from './until-free.ts'
+import { untilFree } from './until-free.ts'
 import type { Line } from './worker.ts'
 
 /**
@@ -8,7 +8,7 @@ import type { Line } from './worker.ts'
  * every hold is measured. A journal that a crash left behind is played back by SQLite at the first read.
  */
 export async function followJournaled(request: RequestOf<'hold'>, source: OpenSource, line: Line): Promise<Report> {
-  const database = source.connect(SHORT_WAIT_MS)
+  const database = source.connect(request.lock_wait_ms)
   const begin = database.prepare('BEGIN')
   const end = database.prepare('ROLLBACK')
   const read = untilFree(() => database.prepare('SELECT count(*) FROM sqlite_schema'), request.lock_wait_ms)

@@ -3,11 +3,12 @@ import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { HEADER_BYTES, parseHeader } from '../header.ts'
 import { coded, type DatabaseFacts, type FileIdentity } from './messages.ts'
+import { SHORT_WAIT_MS, untilFree } from './until-free.ts'
 
 export interface OpenSource extends Disposable {
   readonly file: FileIdentity
   readonly wal: boolean
-  /** Another connection to the same database. `wait_ms`: for locks that others hold. */
+  /** Another connection to the same database, which has read it once. Later reads go through `untilFree` too. */
   connect(waitMs: number): Database.Database
 }
 
@@ -27,9 +28,10 @@ export function openSource(path: string): OpenSource {
     file,
     wal,
     connect(waitMs) {
-      const database = new Database(path, { fileMustExist: true, timeout: waitMs })
-      database.pragma('cache_size = -2000')
+      const database = new Database(path, { fileMustExist: true, timeout: SHORT_WAIT_MS })
       open.push(database)
+      untilFree(() => database.pragma('cache_size = -2000'), waitMs)
+      untilFree(() => database.prepare('SELECT count(*) FROM sqlite_schema').get(), waitMs)
       return database
     },
     [Symbol.dispose]() {
