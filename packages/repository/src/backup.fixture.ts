@@ -1,5 +1,5 @@
 import { createCipheriv, createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { SnapshotFacts } from '@salvor/shared/ports/engine'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
@@ -79,8 +79,9 @@ export function giving(data: Uint8Array, piece = 10_007): (sink: SnapshotSink) =
   }
 }
 
-/** Compression threads that this process has now. */
+/** Compression threads that this process has now; 0 where /proc does not tell. */
 export function frameThreads(): number {
+  if (!existsSync('/proc/self/task')) return 0
   const names = readdirSync('/proc/self/task').map((task) => {
     try {
       return readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim()

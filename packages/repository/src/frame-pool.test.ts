@@ -162,7 +162,7 @@ test('slots bound what is under way, and a freed one wakes who waits', async () 
 test('a pool that is given up leaves no thread, no waiting call and no key', async () => {
   const before = frameThreads()
   const pool = await openPool(3)
-  expect(frameThreads()).toBe(before + 3)
+  expect(frameThreads()).toBe(before + (process.platform === 'linux' ? 3 : 0))
   pool.memory.key.fill(7)
   const slots = Array.from({ length: pool.slots }, () => pool.tryAcquire()!)
   const jobs = slots.map((slot) => pool.run({ kind: 'compress', slot, filled: FRAME, file: null }))
