@@ -28,7 +28,10 @@ export async function examine(subject: Subject, questions: readonly Question[], 
   let examiner: SqliteProcess | null = null
   try {
     for (const question of questions) {
-      examiner ??= startExaminer(subject, signal)
+      if (!examiner) {
+        examiner = startExaminer(subject, signal)
+        await examiner.next('opened')
+      }
       const begun = performance.now()
       const answer = await ask(examiner, question)
       if (answer.missing !== null) throw cannotVerify(subject, answer.missing)

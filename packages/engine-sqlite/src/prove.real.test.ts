@@ -26,7 +26,7 @@ test('a good copy passes the checks of SQLite and of the configuration, and noth
   expect(checks.map(({ name, ok, detail }) => [name, ok, detail])).toEqual([
     ['integrity_check', true, 'ok'],
     ['foreign_key_check', true, '0 rows point to nothing'],
-    ['SELECT count(*) > 0 FROM patients', true, '1 row, true'],
+    ['check: SELECT count(*) > 0 FROM patients', true, '1 row, true'],
   ])
   expect([existsSync(`${copy}-wal`), existsSync(`${copy}-shm`)]).toEqual([false, false])
 })

@@ -17,6 +17,7 @@ export async function examine(request: RequestOf<'examine'>, line: Line): Promis
   for (const setting of ['trusted_schema = OFF', 'cell_size_check = ON', 'query_only = ON', 'mmap_size = 0']) {
     database.pragma(setting)
   }
+  line.report({ report: 'opened' })
   for (;;) {
     const command = await line.next()
     if (command.command === 'release') {

@@ -77,6 +77,8 @@ export type Report =
   | { readonly report: 'released'; readonly lock_ms: number }
   | { readonly report: 'settled' }
   | { readonly report: 'claimed' }
+  /** The copy is open: questions are answered from now on. */
+  | { readonly report: 'opened' }
   | { readonly report: 'examined'; readonly ok: boolean; readonly detail: string; readonly missing: string | null }
   /** `code`: of SQLite or of the system. `text` is SQLite's, for the tasks whose text holds no rows. */
   | { readonly report: 'failed'; readonly code: string; readonly text: string }
