@@ -36,6 +36,7 @@ const parametersOf = (address: Address, mode: LinkMode): Parameters => ({
 })
 
 const MOST_NOTICES = 100
+const GOODBYE_MS = 2000
 
 /** One connection to a server. One command at a time. */
 export class Link implements AsyncDisposable, MessageReceiver {
@@ -192,9 +193,12 @@ export class Link implements AsyncDisposable, MessageReceiver {
     this.#fail(new LinkLost('the link was closed'))
   }
 
+  /** Says goodbye, and waits until the server has freed what the link held there: its slot, its place among the senders. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#lost !== null || this.#wire === null) return
-    this.#wire.send(terminate())
+    if (this.#lost === null && this.#wire !== null && this.#pending === null) {
+      this.#wire.send(terminate())
+      await this.#wire.ended(GOODBYE_MS)
+    }
     this.close()
   }
 }

@@ -60,6 +60,16 @@ export class Wire {
     if (!this.#closed) this.socket.write(bytes)
   }
 
+  /** Resolves when the other side has closed, or after `milliseconds`. */
+  async ended(milliseconds: number): Promise<void> {
+    if (this.#closed) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, milliseconds)
+    this.socket.once('close', resolve)
+    await promise
+    clearTimeout(timer)
+  }
+
   destroy(reason?: Error): void {
     this.#failure ??= reason ?? null
     this.socket.destroy()
