@@ -52,7 +52,10 @@ process.exitCode = problems.length === 0 ? 0 : 1
 function checkPackage(folder) {
   const manifest = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
   const ring = ringOf(manifest.name)
-  if (ring === undefined) return problems.push(`${folder}: give ${manifest.name} a ring in tools/boundaries.mjs`)
+  if (ring === undefined) {
+    problems.push(`${folder}: give ${manifest.name} a ring in tools/boundaries.mjs`)
+    return
+  }
   const runtime = new Set([
     ...Object.keys(manifest.dependencies ?? {}),
     ...Object.keys(manifest.optionalDependencies ?? {}),
@@ -117,8 +120,8 @@ function checkCycles() {
     )
   }
   const walk = (name, path) => {
-    if (path.includes(name)) return problems.push(`cycle: ${[...path, name].join(' → ')}`)
-    for (const next of graph.get(name) ?? []) walk(next, [...path, name])
+    if (path.includes(name)) problems.push(`cycle: ${[...path, name].join(' → ')}`)
+    else for (const next of graph.get(name) ?? []) walk(next, [...path, name])
   }
   for (const name of graph.keys()) walk(name, [])
 }

@@ -67,7 +67,7 @@ test('with no Redis a live SQLite database is backed up, listed, proven and rest
 test('with no Redis a PostgreSQL cluster under load is backed up, proven and restored', async () => {
   await using home = await makeHome()
   await using server = await startPostgres({ major: 15 })
-  createClinicPg(server.url, { rows: 2000 })
+  await createClinicPg(server.url, { rows: 2000 })
   await home.configure(`
 stores: { local: { kind: local, path: ./backups } }
 sources:

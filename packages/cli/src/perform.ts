@@ -48,7 +48,12 @@ export async function perform<J extends JobName>(
   const run = await catalog.transaction({ service: 'cli' }, (tx) => tx.enqueue({ ...wish, pool }))
   using view = progressView(options.label, options.quiet, () => runtime.deps.clock.monotonicMs())
   const watching = new AbortController()
-  const watched = watch(runtime, run.id, view.show, AbortSignal.any([watching.signal, options.signal]))
+  const watched = watch(
+    runtime,
+    run.id,
+    (progress) => view.show(progress),
+    AbortSignal.any([watching.signal, options.signal]),
+  )
   if (here) {
     const deps = { ...runtime.deps, settings: () => gentleSettings(runtime.deps.settings()) }
     const definitions = [backupWorker, verifier, replicator, notifier]

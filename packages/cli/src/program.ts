@@ -145,7 +145,7 @@ function addServices(program: Command): void {
   example(service, 'salvor service verifier')
   act(service, async ([name = ''], options, self) => {
     const { service: run } = await import('./commands/service.ts')
-    return run(name, options as { jobs?: string; port?: number }, globalOptions(self))
+    return run(name, options, globalOptions(self))
   })
 }
 

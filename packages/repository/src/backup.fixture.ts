@@ -27,7 +27,7 @@ export const RING: KeyRing = openKeyring(KEYS.keyring, 'salvor-keys.json', true)
 export function bytes(size: number, seed = 1): Buffer {
   const key = createHash('sha256').update(`${seed}`).digest()
   const random = createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(size))
-  for (let at = 0; at < size / 2; at++) random[at] = random[at]! & 3
+  for (let at = 0; at < size / 2; at++) random[at] = (random[at] ?? 0) & 3
   return random
 }
 

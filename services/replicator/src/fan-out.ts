@@ -56,7 +56,7 @@ export async function fanOut(
   } catch (error) {
     // What could be resumed is kept only if the bytes were right so far: a reader's failure, not its bytes.
     const keepParts = !(error instanceof SalvorError && error.code === 'ARTIFACT_CORRUPT')
-    await Promise.all(uploads.map((upload) => upload.writer?.abort({ keepParts })))
+    await Promise.all(uploads.map(async ({ writer }) => writer?.abort({ keepParts })))
     throw error
   }
   return uploads.map(({ store, error }) => ({ store, error }))

@@ -54,13 +54,13 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
 
 /** The backup that was named, or the newest of a source that has a copy to read. */
 async function chosen(runtime: Runtime, what: string, named: string | undefined): Promise<BackupWithCopies> {
-  const { catalog, settings } = runtime.deps
+  const { catalog } = runtime.deps
   if (named !== undefined) return catalog.backup(named)
   const ofSource = await catalog.backups({ source: what, limit: 50 })
   const readable = ofSource.find((backup) => backup.type !== 'pre_restore' && bestCopies(backup.copies).length > 0)
   if (readable) return readable
   if (ofSource.length > 0) throw new SalvorError('NO_GOOD_COPY', { backup: `any backup of ${what}` })
-  if (settings().sources.has(what))
+  if (runtime.deps.settings().sources.has(what))
     throw new SalvorError('BACKUP_UNKNOWN', { backup: `source ${what} (it has none yet)` })
   return catalog.backup(what)
 }
