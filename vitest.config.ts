@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // Four kinds of tests, told apart by their names: see CONTRIBUTING.md.
-const TESTS = ['packages/*/src/**', 'services/*/src/**', 'test/**'].map((folder) => `${folder}/*`)
+const TESTS = ['packages/*/src/**', 'services/*/src/**', 'test/system'].map((folder) => `${folder}/*`)
 const real = (kind: string) => TESTS.map((path) => `${path}.${kind}.test.ts`)
 
 export default defineConfig({
@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: TESTS.map((path) => `${path}.test.ts`),
-          exclude: [...real('real'), ...real('system'), ...real('contract')],
+          exclude: ['**/node_modules/**', ...real('real'), ...real('system'), ...real('contract')],
         },
       },
       {
