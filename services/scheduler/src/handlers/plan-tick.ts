@@ -7,7 +7,7 @@ import { shifted, type Instant } from '@salvor/shared/vocabulary/instant'
 /** Ticks looked at in one transaction; the rest follow at once. */
 const BATCH = 200
 /** A schedule that was added meanwhile is seen after this long at the latest. */
-const LONGEST_WAIT_MS = 30_000
+const LONGEST_WAIT_MS = 5000
 const NEVER: Instant = '9999-12-31T00:00:00.000000Z'
 
 /** Turns due schedules into take-backup runs, each tick once, and asks to be run again when the next one is due. */
