@@ -28,7 +28,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /app
 COPY --from=production --chown=root:root /app /app
 RUN printf '#!/bin/sh\nexec node /app/packages/cli/dist/main.js "$@"\n' > /usr/local/bin/salvor && chmod 755 /usr/local/bin/salvor \
- && useradd --system --uid 10001 --create-home --home-dir /var/lib/salvor salvor && mkdir -p /etc/salvor && chown salvor /var/lib/salvor
+ && useradd --system --uid 10001 --create-home --home-dir /var/lib/salvor salvor && mkdir -p /etc/salvor /var/lib/salvor/data /var/lib/salvor/backups && chown -R salvor /var/lib/salvor
 USER 10001
 ENV NODE_ENV=production
 VOLUME /var/lib/salvor
