@@ -41,6 +41,10 @@ export class Workers implements AsyncDisposable {
     this.#prefix = prefix
     this.#consumers = consumers
     this.#log = log
+    // A worker whose blocking call was cut off may wait for ever on a connection that stands again.
+    link.onChange((usable) => {
+      if (usable && this.#workers.length > 0) void this.rebuild()
+    })
   }
 
   start(): void {
