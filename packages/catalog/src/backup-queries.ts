@@ -50,6 +50,21 @@ export function findBackup(database: Database, reference: string): Promise<Backu
   })
 }
 
+/** From a backup down to its full, in one state of the catalog; a chain that bites its own tail ends as unknown. */
+export function findChain(database: Database, backupId: string): Promise<readonly BackupWithCopies[]> {
+  return database.snapshot(async (db) => {
+    const chain: BackupWithCopies[] = []
+    for (let id: string | null = backupId; id !== null; id = chain[0]!.parent) {
+      const seen = chain.some((backup) => backup.id === id)
+      const rows = seen ? [] : await selectBackups(db).where('backups.id', '=', id).execute()
+      if (rows.length === 0) throw new SalvorError('BACKUP_UNKNOWN', { backup: id })
+      const copies = await db.selectFrom('copies').selectAll().where('backup_id', '=', id).orderBy('store').execute()
+      chain.unshift(...withCopies(rows, copies))
+    }
+    return chain
+  })
+}
+
 async function idsOf(db: Kysely<Tables>, reference: string): Promise<readonly string[]> {
   const id = reference.toLowerCase()
   const slash = reference.lastIndexOf('/')

@@ -1,6 +1,6 @@
 import type { Catalog } from '@salvor/shared/ports/catalog'
 import { verifyAudit } from './audit.ts'
-import { copiesInState, findBackup, findBackups, verificationsOf } from './backup-queries.ts'
+import { copiesInState, findBackup, findBackups, findChain, verificationsOf } from './backup-queries.ts'
 import { saveUpload } from './backups.ts'
 import { hasClaim } from './claims.ts'
 import type { Database } from './database.ts'
@@ -30,6 +30,7 @@ export function catalogOf(database: Database, meta: { readonly id: string; reado
 
     backups: (filter) => findBackups(database, filter),
     backup: (reference) => findBackup(database, reference),
+    chain: (backupId) => findChain(database, backupId),
     copiesInState: (state, limit) => copiesInState(reads, state, limit),
     saveUpload: (id, store, upload) => database.write((scope) => saveUpload(scope, id, store, upload)),
     verifications: (backupId) => verificationsOf(reads, backupId),

@@ -1,6 +1,6 @@
 import type { Store } from '@salvor/shared/ports/store'
 import type { Manifest } from './manifest.ts'
-import { artifactKeyOf, keysOf } from './open-backup.ts'
+import { artifactKeyOf, digestsKeyOf, keysOf } from './open-backup.ts'
 import { listKeyFiles } from './wrapped-keys.ts'
 
 /**
@@ -13,7 +13,9 @@ export async function backupObjects(
   store: Store,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { index, recovery } = keysOf(manifest)
+  const { index, recovery, recoverScript } = keysOf(manifest)
   const keyFiles = manifest.encryption ? await listKeyFiles(manifest, store, signal) : []
-  return [artifactKeyOf(manifest), index, ...keyFiles.toReversed(), recovery, manifestKey]
+  const digests = manifest.digests_sha256 === null ? [] : [digestsKeyOf(manifest)]
+  const script = manifest.type === 'incremental' ? [recoverScript] : []
+  return [artifactKeyOf(manifest), index, ...keyFiles.toReversed(), ...digests, ...script, recovery, manifestKey]
 }

@@ -22,6 +22,8 @@ export type Signer = 'trusted' | 'unknown'
 export interface Signed<T> {
   readonly body: T
   readonly signer: Signer
+  /** Id of the key that signed. */
+  readonly signed_by: string
   /** SHA-256 of the file's bytes, hex. */
   readonly sha256: string
 }
@@ -65,7 +67,7 @@ export function readDocument<T extends object>(
   if (verdict === 'bad') throw invalid('the signature is not of these bytes')
   if (verdict === 'unknown' && keyring.configured)
     throw new SalvorError('SIGNER_UNKNOWN', { key, signer: signature.signer })
-  return { body, signer: verdict, sha256: sha256(bytes) }
+  return { body, signer: verdict, signed_by: signature.signer, sha256: sha256(bytes) }
 }
 
 function asBytes(value: object): Buffer {

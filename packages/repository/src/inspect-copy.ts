@@ -4,6 +4,7 @@ import { MAX_DOCUMENT_BYTES } from './canonical-json.ts'
 import { CheckList } from './check-list.ts'
 import { checkArtifactBytes, decodeArtifact } from './inspect-artifact.ts'
 import type { Manifest } from './manifest.ts'
+import { checkDigests, checkScript } from './inspect-side-objects.ts'
 import { type CopyAddress, corrupt, keysOf, openDataKey, readArtifactIndex, readManifest } from './open-backup.ts'
 import { readObject } from './read-object.ts'
 import { sha256 } from './hash.ts'
@@ -20,7 +21,7 @@ export interface InspectRequest extends CopyAddress {
 }
 
 /**
- * Looks at one copy and says what is good and what is not, region by region: manifest, index, keys, recovery, artifact-checksum,
+ * Looks at one copy and says what is good and what is not, region by region: manifest, index, keys, recovery, digests, recover-script, artifact-checksum,
  * and for `decode` frames and tags. Bad bytes never throw; a store that cannot be reached and a key that is missing here do.
  */
 export async function inspectCopy(request: InspectRequest, signal: AbortSignal): Promise<Check[]> {
@@ -39,13 +40,15 @@ export async function inspectCopy(request: InspectRequest, signal: AbortSignal):
     return { value, detail: `${value.frames.count} frames in ${value.segments.length} segments` }
   })
   const keysGood = await checkKeys(list, manifest, request, signal)
-  await list.run('recovery', async () => {
+  const recovery = await list.run('recovery', async () => {
     const key = keysOf(manifest).recovery
     const file = await readObject(store, key, MAX_RECOVERY_BYTES, signal)
     if (sha256(file) !== manifest.recovery_sha256)
       throw corrupt(manifest, key, 'its SHA-256 is not that of the manifest')
     return { value: file, detail: `${file.length} bytes` }
   })
+  if (manifest.digests_sha256 !== null) await checkDigests(list, manifest, store, signal)
+  if (manifest.type === 'incremental') await checkScript(list, manifest, recovery, store, signal)
   if (request.level === 'checksum') await checkArtifactBytes(list, { ...request, manifest, index }, signal)
   else await decodeOrSayWhyNot(list, request, manifest, index, keysGood, signal)
   return list.checks

@@ -2,6 +2,7 @@ import {
   constants,
   createPrivateKey,
   createPublicKey,
+  hkdfSync,
   type KeyObject,
   privateDecrypt,
   publicEncrypt,
@@ -30,6 +31,8 @@ class FileKeyRing implements KeyRing {
   readonly #file: string
   readonly #wrapping: readonly WrappingEntry[]
   readonly #signers: ReadonlyMap<string, KeyObject>
+  /** Private signing keys, the retired ones too. */
+  readonly #private: ReadonlyMap<string, KeyObject>
   readonly #signing: { readonly signer: string; readonly key: KeyObject } | null
 
   constructor(keys: KeyFile, file: string, configured: boolean) {
@@ -37,8 +40,10 @@ class FileKeyRing implements KeyRing {
     this.#file = file
     this.#wrapping = keys.wrapping
     this.#signers = new Map(keys.signing.map((entry) => [entry.key_id, createPublicKey(entry.public_key)]))
-    const own = newest(keys.signing.filter((entry) => entry.private_key !== null))
-    this.#signing = own ? { signer: own.key_id, key: createPrivateKey(own.private_key!) } : null
+    const own = keys.signing.filter((entry) => entry.private_key !== null)
+    this.#private = new Map(own.map((entry) => [entry.key_id, createPrivateKey(entry.private_key!)]))
+    const signer = newest(own)?.key_id
+    this.#signing = signer === undefined ? null : { signer, key: this.#private.get(signer)! }
   }
 
   sign(bytes: Uint8Array): Signature {
@@ -51,6 +56,15 @@ class FileKeyRing implements KeyRing {
     const key = this.#signers.get(signature.signer)
     if (!key) return 'unknown'
     return verify(null, bytes, key, Buffer.from(signature.value, 'base64')) ? 'trusted' : 'bad'
+  }
+
+  sealingKey(signer: string | null, purpose: string, backupId: string): Buffer | null {
+    const key = signer === null ? this.#signing?.key : this.#private.get(signer)
+    if (!key) return null
+    const seed = Buffer.from(key.export({ format: 'jwk' }).d!, 'base64url')
+    const derived = hkdfSync('sha256', seed, Buffer.alloc(0), `salvor ${purpose} 1 ${backupId}`, DATA_KEY_BYTES)
+    seed.fill(0)
+    return Buffer.from(derived)
   }
 
   wrap(dataKey: Uint8Array, source: string, retentionClass: RetentionClass): readonly WrappedKey[] {

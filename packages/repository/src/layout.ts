@@ -13,7 +13,9 @@ const PREFIX: Record<BackupType, string> = {
   incremental: 'backup_incremental',
   pre_restore: 'pre_restore_backup',
 }
-export type ArtifactKind = 'db' | 'tar'
+/** db: one database file · tar: a data folder, or what changed in it · pages: what changed in one database file. */
+export const ARTIFACT_KINDS = ['db', 'tar', 'pages'] as const
+export type ArtifactKind = (typeof ARTIFACT_KINDS)[number]
 
 /** `backup_full_20251127_203930`: begins the name of every object of one backup. */
 export function stemOf(type: BackupType, timestamp: Instant): string {
@@ -49,6 +51,8 @@ export interface BackupKeys {
   readonly manifest: ObjectKey
   readonly index: ObjectKey
   readonly recovery: ObjectKey
+  /** Beside incrementals only: the script that puts a chain together. */
+  readonly recoverScript: ObjectKey
   /** Begins the key of every wrapped-key file; `<n>.json` follows. */
   readonly keysPrefix: ObjectKey
 }
@@ -59,8 +63,14 @@ export function backupKeys(source: string, stem: string): BackupKeys {
     manifest: `${at}.manifest.json`,
     index: `${at}.index.zst`,
     recovery: `${at}.RECOVERY.md`,
+    recoverScript: `${at}.recover.py`,
     keysPrefix: `${at}.keys.`,
   }
+}
+
+/** Key of what the next incremental needs to know: sealed in the backups of an encrypted source. */
+export function digestsKey(source: string, stem: string, encrypted: boolean): ObjectKey {
+  return `${source}/${stem}.digests.zst${encrypted ? '.enc' : ''}`
 }
 
 /** The write-once object that says which catalog owns a source. */

@@ -6,7 +6,7 @@ import { type Backup, BACKUP_TYPES, RETENTION_CLASSES } from '@salvor/shared/voc
 import { MAX_DOCUMENT_BYTES, readDocument, signDocument, type Signer } from './canonical-json.ts'
 import { MAX_FRAME_BYTES, MAX_SEGMENT_BYTES } from './frames.ts'
 import { pick } from './pick.ts'
-import { artifactName, parseManifestKey, stemFits } from './layout.ts'
+import { ARTIFACT_KINDS, artifactName, parseManifestKey, stemFits } from './layout.ts'
 
 export const FORMAT_VERSION = 1
 export const ShortText = z.string().max(1024)
@@ -70,11 +70,11 @@ export function parseManifest(
   file: Uint8Array,
   key: string,
   keyring: KeyRing,
-): { readonly manifest: Manifest; readonly signer: Signer; readonly sha256: string } {
-  const { body, signer, sha256 } = readDocument(Manifest, file, key, keyring, 'MANIFEST_INVALID')
+): { readonly manifest: Manifest; readonly signer: Signer; readonly signed_by: string; readonly sha256: string } {
+  const { body, ...signed } = readDocument(Manifest, file, key, keyring, 'MANIFEST_INVALID')
   const reason = misplaced(body, key)
   if (reason) throw new SalvorError('MANIFEST_INVALID', { key, reason })
-  return { manifest: body, signer, sha256 }
+  return { manifest: body, ...signed }
 }
 
 /** The stem of a manifest that was believed. */
@@ -87,10 +87,9 @@ function misplaced(manifest: Manifest, key: string): string | null {
   if (place?.source !== manifest.source) return 'it belongs to another source'
   if (!stemFits(place.stem, manifest.type, manifest.timestamp)) return 'its name does not fit its type and timestamp'
   const encrypted = manifest.encryption !== null
-  const names = (['db', 'tar'] as const).map((kind) =>
-    artifactName(place.stem, kind, manifest.compression.algorithm, encrypted),
-  )
+  const names = ARTIFACT_KINDS.map((kind) => artifactName(place.stem, kind, manifest.compression.algorithm, encrypted))
   if (!names.includes(manifest.filename)) return 'filename is not the name of its artifact'
+  if ((manifest.type === 'incremental') !== (manifest.parent !== null)) return 'incrementals have a parent, others none'
   if (manifest.keys !== (encrypted ? `${place.stem}.keys.*.json` : null)) return 'keys is not the name of its keys'
   const frames = Math.max(1, Math.ceil(manifest.source_bytes / manifest.frame_bytes))
   return manifest.frames === frames && manifest.segments <= frames ? null : 'its numbers contradict each other'

@@ -5,7 +5,7 @@ import { MAX_DOCUMENT_BYTES, type Signer } from './canonical-json.ts'
 import type { ArtifactIndex } from './frame-table.ts'
 import { sha256 } from './hash.ts'
 import { IndexInvalid, readIndex } from './index-reader.ts'
-import { backupKeys, type BackupKeys } from './layout.ts'
+import { backupKeys, type BackupKeys, digestsKey } from './layout.ts'
 import { type Manifest, parseManifest, stemOfManifest } from './manifest.ts'
 import { readObject } from './read-object.ts'
 import { listKeyFiles, parseWrappedKeys, unwrapDataKey } from './wrapped-keys.ts'
@@ -22,7 +22,7 @@ export interface CopyAddress {
 export async function readManifest(
   { store, manifest_key, manifest_sha256, keyring }: CopyAddress,
   signal: AbortSignal,
-): Promise<{ readonly manifest: Manifest; readonly signer: Signer }> {
+): Promise<{ readonly manifest: Manifest; readonly signer: Signer; readonly signed_by: string }> {
   const file = await readObject(store, manifest_key, MAX_DOCUMENT_BYTES, signal)
   if (manifest_sha256 !== null && sha256(file) !== manifest_sha256) {
     const reason = 'it is not the one that the catalog recorded'
@@ -33,6 +33,9 @@ export async function readManifest(
 
 export function artifactKeyOf(manifest: Manifest): string {
   return `${manifest.source}/${manifest.filename}`
+}
+export function digestsKeyOf(manifest: Manifest): string {
+  return digestsKey(manifest.source, stemOfManifest(manifest), manifest.encryption !== null)
 }
 export function keysOf(manifest: Manifest): BackupKeys {
   return backupKeys(manifest.source, stemOfManifest(manifest))

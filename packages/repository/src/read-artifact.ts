@@ -3,7 +3,6 @@ import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { Signer } from './canonical-json.ts'
 import { FrameFailure, FramePool } from './frame-pool.ts'
-import type { ArtifactIndex } from './frame-table.ts'
 import type { Manifest } from './manifest.ts'
 import {
   artifactKeyOf,
@@ -31,7 +30,8 @@ export interface OpenArtifact extends AsyncDisposable {
 
 /**
  * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags and checksum
- * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Disposing ends the threads and zeroes the key.
+ * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Threads live as long as a pass; disposing ends one and
+ * zeroes the key.
  */
 export async function openArtifact(request: OpenArtifactRequest, signal: AbortSignal): Promise<OpenArtifact> {
   const { store, threads } = request
@@ -41,14 +41,21 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
     throw corrupt(manifest, artifactKeyOf(manifest), `it has ${size} bytes, the manifest says ${manifest.size_bytes}`)
   const index = await readArtifactIndex(manifest, store, signal)
   const dataKey = await openDataKey(manifest, request, signal)
-  const pool = await openDecoders(manifest, dataKey, threads)
-  const content = new StoredContent({ store, manifest, index, dataKey, pool }, signal, request.onProgress ?? (() => {}))
+  const closed = new AbortController()
+  const stop = AbortSignal.any([signal, closed.signal])
+  const content = new StoredContent(
+    { store, manifest, index, dataKey },
+    threads,
+    stop,
+    request.onProgress ?? (() => {}),
+  )
   return {
     manifest,
     signer,
     content,
     async [Symbol.asyncDispose]() {
-      await pool[Symbol.asyncDispose]()
+      closed.abort()
+      await content.idle
       dataKey?.fill(0)
     },
   }
@@ -67,13 +74,22 @@ export async function openDecoders(
 }
 
 class StoredContent implements ArtifactContent {
-  readonly #options: StoredFramesOptions & { readonly index: ArtifactIndex }
+  readonly #options: Omit<StoredFramesOptions, 'pool'>
+  readonly #threads: number
   readonly #signal: AbortSignal
   readonly #report: (progress: RunProgress) => void
   #busy = false
+  /** When no pass is under way; never rejects. */
+  idle: Promise<void> = Promise.resolve()
 
-  constructor(options: StoredFramesOptions, signal: AbortSignal, report: (progress: RunProgress) => void) {
+  constructor(
+    options: Omit<StoredFramesOptions, 'pool'>,
+    threads: number,
+    signal: AbortSignal,
+    report: (progress: RunProgress) => void,
+  ) {
     this.#options = options
+    this.#threads = threads
     this.#signal = signal
     this.#report = report
   }
@@ -83,8 +99,9 @@ class StoredContent implements ArtifactContent {
   }
 
   async *chunks(signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const { memory } = this.#options.pool
-    for await (const { slot, plain } of this.#pass(null, signal)) yield memory.output(slot).subarray(0, plain)
+    for await (const { pool, frame } of this.#pass(null, signal)) {
+      yield pool.memory.output(frame.slot).subarray(0, frame.plain)
+    }
   }
 
   async writeTo(fd: number, signal: AbortSignal): Promise<void> {
@@ -92,36 +109,50 @@ class StoredContent implements ArtifactContent {
   }
 
   /** Frames in order as they are done. Whatever ends the pass, no thread is at work on it, and on `fd`, afterwards. */
-  async *#pass(fd: number | null, signal: AbortSignal): AsyncGenerator<FrameInFlight> {
+  async *#pass(fd: number | null, signal: AbortSignal): AsyncGenerator<{ pool: FramePool; frame: FrameInFlight }> {
     if (this.#busy) throw new SalvorError('INTERNAL', { what: 'an artifact that is read twice at once' })
     this.#busy = true
-    const { pool } = this.#options
+    const ended = Promise.withResolvers<void>()
+    this.idle = ended.promise
+    try {
+      await using pool = await openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
+      for await (const frame of this.#frames(pool, fd, signal)) yield { pool, frame }
+    } finally {
+      this.#busy = false
+      ended.resolve()
+    }
+  }
+
+  async *#frames(pool: FramePool, fd: number | null, signal: AbortSignal): AsyncGenerator<FrameInFlight> {
     const inFlight: FrameInFlight[] = []
     const progress = countProgress('reading', this.size, this.#report)
     try {
-      const frames = new StoredFrames(this.#options)
+      const frames = new StoredFrames({ ...this.#options, pool })
       for await (const next of frames.read(fd, AbortSignal.any([signal, this.#signal]))) {
         inFlight.push(next)
-        if (inFlight.length === pool.slots - 1) yield* this.#finish(inFlight, progress)
+        if (inFlight.length === pool.slots - 1) yield* this.#finish(pool, inFlight, progress)
       }
-      while (inFlight.length > 0) yield* this.#finish(inFlight, progress)
+      while (inFlight.length > 0) yield* this.#finish(pool, inFlight, progress)
       frames.assertWhole()
     } finally {
       await Promise.allSettled(inFlight.map(({ done }) => done))
       for (const { slot } of inFlight) pool.release(slot)
-      this.#busy = false
     }
   }
 
   /** Waits for the oldest frame and hands it out; its slot is free once the taker comes back. */
-  async *#finish(inFlight: FrameInFlight[], progress: (bytes: number) => void): AsyncGenerator<FrameInFlight> {
+  async *#finish(
+    pool: FramePool,
+    inFlight: FrameInFlight[],
+    progress: (bytes: number) => void,
+  ): AsyncGenerator<FrameInFlight> {
     const oldest = inFlight[0]!
     await oldest.done.catch((error: unknown) => {
       throw this.#named(error, oldest)
     })
     yield oldest
     inFlight.shift()
-    this.#options.pool.release(oldest.slot)
+    pool.release(oldest.slot)
     progress(oldest.plain)
   }
 

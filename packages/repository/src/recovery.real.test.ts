@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'salvor-recovery-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** The commands need these, and this machine may not have them. */
-const programs = ['bash', 'sha256sum', 'zstd', 'gzip', 'openssl', 'tar']
+const programs = ['bash', 'sha256sum', 'zstd', 'gzip', 'openssl', 'tar', 'python3']
 const missing = programs.filter((program) => spawnSync(program, ['--version']).error)
 if (missing.length > 0) console.log(`RECOVERY.md is not run: ${missing.join(', ')} missing on this machine`)
 const DATA = bytes(700_000)
@@ -90,5 +90,42 @@ describe.skipIf(missing.length > 0)('RECOVERY.md', () => {
     writeFileSync(artifact, stored)
     expect(run(place, script).stdout).toContain('FAILED')
     expect(run(place, script).status).not.toBe(0)
+  })
+
+  test.each([true, false])('a chain of pages comes back by its RECOVERY.md files (encrypted: %s)', async (encrypt) => {
+    const size = 4096
+    const page = (seed: number) => bytes(size, seed)
+    const full = Buffer.concat([page(1), page(2), page(3)])
+    const head = (pages: number) =>
+      Buffer.from(`${JSON.stringify({ format: 'salvor-pages', version: 1, page_size: size, page_count: pages })}\n`)
+    const u32 = (...values: number[]) =>
+      Buffer.concat(values.map((value) => Buffer.from(Uint32Array.of(value).buffer).swap32()))
+    const grown = Buffer.concat([head(5), u32(1, 2), page(22), u32(2, 4, 5), page(4), page(5), u32(0)])
+    const shrunk = Buffer.concat([head(2), u32(1, 1), page(11), u32(0)])
+    const place = join(folder, `chain-${encrypt}`)
+    mkdirSync(place)
+    if (encrypt) writeFileSync(join(place, 'recovery.pem'), KEYS.recovery)
+    const links = [full, grown, shrunk]
+    const chain: { id: string; filename: string }[] = []
+    const scripts: string[] = []
+    for (const [n, data] of links.entries()) {
+      const store = new MemoryStore()
+      const id = `019ac6f5-77f6-7c31-8000-00000000000${n}`
+      const how = n === 0 ? {} : ({ type: 'incremental', retention_class: 'incremental', artifact: 'pages' } as const)
+      const wish = { id, encrypt, parent: chain.at(-1)?.id ?? null, chain: [...chain], ...how }
+      const timestamp = `2025-11-27T20:39:3${n}.294774Z`
+      const { backup } = await writeBackup(request(store, { timestamp, ...wish }), giving(data), never)
+      for (const key of store.keys()) writeFileSync(join(place, basename(key)), store.bytes(key))
+      const text = store.bytes(store.keys().find((key) => key.endsWith('.md'))!).toString()
+      const blocks = [...text.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, block]) => block)
+      // What is below needs its first steps only: the last one puts the whole chain together.
+      scripts.push((n > 0 && n < links.length - 1 ? blocks.slice(0, -1) : blocks).join(''))
+      chain.push({ id, filename: backup.filename })
+    }
+    for (const script of scripts) {
+      const { status, stderr } = run(place, script)
+      expect(`${status} ${stderr}`).toBe('0 ')
+    }
+    expect(readFileSync(join(place, 'restored.db')).equals(Buffer.concat([page(11), page(22)]))).toBe(true)
   })
 })

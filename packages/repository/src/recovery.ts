@@ -1,6 +1,14 @@
 import type { Segment } from './frame-table.ts'
+import { sha256 } from './hash.ts'
 import type { Manifest } from './manifest.ts'
+import { RECOVER_SCRIPT } from './recover-script.ts'
 import type { WrappedKeys } from './wrapped-keys.ts'
+
+/** A backup that an incremental stands on. */
+export interface ChainLink {
+  readonly id: string
+  readonly filename: string
+}
 
 /** What the commands of a RECOVERY.md depend on. Names and numbers only: nothing in it comes from a database. */
 export interface RecoveryFacts {
@@ -16,26 +24,30 @@ export interface RecoveryFacts {
     | 'compression'
   >
   readonly segments: readonly Segment[]
+  /** Of an incremental: the backups below it, the full first. Empty otherwise. */
+  readonly chain: readonly ChainLink[]
   /** Null: the artifact is plain. */
   readonly keys: { readonly filename: string; readonly wrapped: WrappedKeys['wrapped'] } | null
 }
 
 /** The commands that restore one backup with standard programs alone (docs/format.md section 6). */
 export function recoveryText(facts: RecoveryFacts): string {
-  const { manifest, keys } = facts
+  const { manifest, keys, chain } = facts
   const isTar = manifest.filename.includes('.tar.')
+  const into = chain.length === 0 ? 'restored' : stemOf(manifest.filename)
   const steps = [
     `Restore it without Salvor, on a machine with ${programs(facts, isTar)}. Copy the objects of this backup
 into one folder, go there, and run the following in bash, block after block.`,
     block('1. Compare the artifact with the checksum of its manifest.', checksumCommands(facts)),
     keys && block(`2. ${KEY_TEXT}`, keyCommands(keys)),
-    block(keys ? '3. Decrypt and decompress.' : '2. Decompress.', contentCommands(facts, isTar)),
+    block(keys ? '3. Decrypt and decompress.' : '2. Decompress.', contentCommands(facts, isTar, into)),
+    chain.length > 0 && chainText(manifest.filename, chain, isTar),
     isTar ? TAR_TEXT : DB_TEXT,
   ]
   return `# ${manifest.filename}
 
 Backup ${manifest.id}, begun ${manifest.timestamp}. It holds the state of ${manifest.consistent_at}.
-${steps.filter((step) => step !== null).join('\n')}`
+${steps.filter((step) => typeof step === 'string').join('\n')}`
 }
 
 const KEY_TEXT = `Unwrap the data key. recovery.pem is the private recovery key that was printed when the keyring was
@@ -56,9 +68,43 @@ version, and start it with this folder. Tablespaces are the folders pg_tblspc/<o
 link put in its place. WAL after the backup is replayed through restore_command and recovery.signal, as PostgreSQL documents.
 `
 
-function programs({ manifest, keys }: RecoveryFacts, isTar: boolean): string {
+/** The last step of an incremental: the backups below it, each by its own RECOVERY.md, then all together. */
+function chainText(filename: string, chain: readonly ChainLink[], isTar: boolean): string {
+  const script = `${stemOf(filename)}.recover.py`
+  const parts = [...chain.map((link) => link.filename), filename]
+  const results = parts.map((name, i) => (i === 0 ? `full${isTar ? '' : '.db'}` : partOf(name, isTar)))
+  const out = isTar ? 'restored' : 'restored.db'
+  return `
+This is an incremental: it stands on the ${chain.length} backup(s) below. Do the steps so far for each of them, by its own
+RECOVERY.md, in this folder; what the full leaves in ${out} is renamed before the next step.
+
+${chain.map(({ filename: name, id }, i) => `    ${i + 1}. ${name}   (${id})`).join('\n')}
+${block(
+  'Last: put them together, oldest first.',
+  `echo '${sha256(RECOVER_SCRIPT)}  ${script}' | sha256sum -c -
+mv ${out} ${results[0]}
+python3 ${script} ${[out, ...results].join(' ')}`,
+)}`
+}
+
+function partOf(filename: string, isTar: boolean): string {
+  return isTar ? stemOf(filename) : `${stemOf(filename)}.pages`
+}
+
+function stemOf(filename: string): string {
+  return filename.slice(0, filename.indexOf('.'))
+}
+
+function programs({ manifest, keys, chain }: RecoveryFacts, isTar: boolean): string {
   const codec = manifest.compression.algorithm === 'zstd' ? 'zstd' : 'gzip'
-  return ['bash', 'sha256sum', codec, ...(keys ? ['openssl'] : []), ...(isTar ? ['tar'] : ['cp'])].join(', ')
+  return [
+    'bash',
+    'sha256sum',
+    codec,
+    ...(keys ? ['openssl'] : []),
+    ...(isTar ? ['tar'] : ['cp']),
+    ...(chain.length > 0 ? ['python3'] : []),
+  ].join(', ')
 }
 
 function block(title: string, commands: string): string {
@@ -90,12 +136,13 @@ ${note.join('\n')}
 KEY=$(od -An -v -tx1 data.key | tr -d ' \\n')`
 }
 
-function contentCommands(facts: RecoveryFacts, isTar: boolean): string {
+function contentCommands(facts: RecoveryFacts, isTar: boolean, name: string): string {
   const { manifest, segments, keys } = facts
   const unpack = manifest.compression.algorithm === 'zstd' ? 'zstd -d -c' : 'gzip -d -c'
-  const check = `test "$(wc -c < restored.db)" -eq ${manifest.source_bytes}`
-  const into = isTar ? '| tar -x -p -f - -C restored' : `> restored.db\n${check}`
-  const prepare = isTar ? 'mkdir -m 0700 restored\n' : 'umask 077\n'
+  const file = facts.chain.length === 0 ? `${name}.db` : `${name}.pages`
+  const check = `test "$(wc -c < ${file})" -eq ${manifest.source_bytes}`
+  const into = isTar ? `| tar -x -p -f - -C ${name}` : `> ${file}\n${check}`
+  const prepare = isTar ? `mkdir -m 0700 ${name}\n` : 'umask 077\n'
   if (!keys) return `${prepare}${unpack} < ${manifest.filename} ${into}`
   return `# Each line: where a segment begins (from 1), its length, its IV.
 segments() {

@@ -7,7 +7,7 @@ import { encodeIndex } from './index-file.ts'
 import { FORMAT_VERSION, Manifest, serializeManifest, stemOfManifest } from './manifest.ts'
 import { clipNotices, clipText } from './notices.ts'
 import { pick } from './pick.ts'
-import { recoveryText } from './recovery.ts'
+import { type ChainLink, recoveryText } from './recovery.ts'
 import { serializeWrappedKeys } from './wrapped-keys.ts'
 import type { WrittenArtifact } from './write-artifact.ts'
 
@@ -22,13 +22,14 @@ export interface Described {
   readonly retention_until: Instant | null
   readonly timestamp: Instant
   readonly parent: string | null
+  readonly chain?: readonly ChainLink[]
   readonly tool_version: string
   readonly filename: string
   readonly frame_bytes: number
   readonly segment_bytes: number
 }
 
-type Rest = Pick<Manifest, 'index_sha256' | 'recovery_sha256' | 'duration_ms'>
+type Rest = Pick<Manifest, 'index_sha256' | 'digests_sha256' | 'recovery_sha256' | 'duration_ms'>
 
 /** The bytes of everything that lies beside an artifact, from what is known once the artifact is stored. */
 export function describeBackup(request: Described, artifact: WrittenArtifact, dataKey: Uint8Array | null) {
@@ -51,6 +52,7 @@ export function describeBackup(request: Described, artifact: WrittenArtifact, da
   const facts = {
     manifest: known,
     segments: artifact.segments,
+    chain: request.chain ?? [],
     keys: wrapped && { filename: `${stem}.keys.1.json`, wrapped },
   }
   return {
@@ -87,7 +89,6 @@ function knownMembers(
     encryption,
     frames: artifact.frames.count,
     segments: artifact.segments.length,
-    digests_sha256: null,
     keys: encryption && `${stemOfManifest(request)}.keys.*.json`,
     engine_facts: facts.engine_facts,
     notices: clipNotices(facts.notices),

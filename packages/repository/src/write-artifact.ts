@@ -27,12 +27,15 @@ export interface WrittenArtifact extends StoredArtifact {
   readonly facts: SnapshotFacts
 }
 
-/** Takes a snapshot into one object. Threads and slots live as long as this call; a failure leaves nothing readable. */
+/** Pushes a snapshot into the sink. Null, with nothing pushed: there is nothing to store. */
+export type Take = (sink: SnapshotSink) => Promise<SnapshotFacts | null>
+
+/** Takes a snapshot into one object; null where there was nothing to store. Threads and slots live as long as this call; a failure leaves nothing readable. */
 export async function writeArtifact(
   request: ArtifactRequest,
-  take: (sink: SnapshotSink) => Promise<SnapshotFacts>,
+  take: Take,
   signal: AbortSignal,
-): Promise<WrittenArtifact> {
+): Promise<WrittenArtifact | null> {
   const { store, compression, threads, dataKey, frameBytes, segmentBytes } = request
   await using pool = await FramePool.open({ threads, compression, frameBytes })
   const writer = await store.create(request.key, {}, signal)
@@ -40,6 +43,10 @@ export async function writeArtifact(
   try {
     const sink = new FrameSink(pool, output, frameBytes, request.source)
     const facts = await take(sink)
+    if (facts === null) {
+      await writer.abort()
+      return null
+    }
     await sink.end()
     const stored = output.end()
     await finishObject(store, writer, stored.size_bytes, stored.checksum_sha256)

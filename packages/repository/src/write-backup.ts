@@ -7,13 +7,16 @@ import type { Backup, BackupType, RetentionClass } from '@salvor/shared/vocabula
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { CompressionChoice } from '@salvor/shared/vocabulary/source'
+import { storeDigests } from './digests-file.ts'
 import { newDataKey } from './encrypt.ts'
 import { FRAME_BYTES, MAX_SEGMENT_BYTES } from './frames.ts'
-import { type ArtifactKind, artifactName, type BackupKeys, backupKeys, stemOf } from './layout.ts'
+import { type ArtifactKind, artifactName, type BackupKeys, backupKeys, digestsKey, stemOf } from './layout.ts'
 import { backupOf } from './manifest.ts'
 import { putObject } from './put-object.ts'
+import { RECOVER_SCRIPT } from './recover-script.ts'
+import type { ChainLink } from './recovery.ts'
 import { describeBackup } from './side-objects.ts'
-import { writeArtifact } from './write-artifact.ts'
+import { type Take, writeArtifact } from './write-artifact.ts'
 
 const CLEAN_UP_MS = 60_000
 
@@ -37,6 +40,8 @@ export interface BackupRequest {
   /** From `stemOf`, of this or a later second; default: of `timestamp`. */
   readonly filename_stem?: string
   readonly parent: string | null
+  /** Of an incremental: the backups it stands on, the full first; for its RECOVERY.md. */
+  readonly chain?: readonly ChainLink[]
   readonly tool_version: string
   readonly monotonicMs: () => number
   readonly onProgress: (progress: RunProgress) => void
@@ -45,17 +50,28 @@ export interface BackupRequest {
   readonly frame_bytes?: number
 }
 
+export interface WrittenBackup {
+  readonly backup: Backup
+  readonly notices: readonly string[]
+}
+
 /**
- * Takes one backup into one store: artifact, index, keys, RECOVERY.md, manifest, each durable before the next. Without the
+ * Takes one backup into one store: artifact, index, keys, digests, RECOVERY.md, manifest, each durable before the next. Without the
  * manifest there is no backup, so a crash at any point leaves none, or a whole one. A failure takes back what was finished, where
  * the store lets this identity delete; what stays has no manifest. STORE_CONFLICT, before the source is read: the name is
- * taken, try the next second.
+ * taken, try the next second. Null: `take` gave null, there was nothing to store, and nothing was.
  */
-export async function writeBackup(
+export function writeBackup(
   request: BackupRequest,
   take: (sink: SnapshotSink) => Promise<SnapshotFacts>,
   signal: AbortSignal,
-): Promise<{ readonly backup: Backup; readonly notices: readonly string[] }> {
+): Promise<WrittenBackup>
+export function writeBackup(request: BackupRequest, take: Take, signal: AbortSignal): Promise<WrittenBackup | null>
+export async function writeBackup(
+  request: BackupRequest,
+  take: Take,
+  signal: AbortSignal,
+): Promise<WrittenBackup | null> {
   const { store, source, encrypt } = request
   if (store.capabilities.remote && !encrypt && !request.allowPlain)
     throw new SalvorError('STORE_REFUSES_PLAIN', { store: store.name, source })
@@ -63,11 +79,12 @@ export async function writeBackup(
   const filename = artifactName(stem, request.artifact, request.compression.algorithm, encrypt)
   const keys = backupKeys(source, stem)
   const artifactKey = `${source}/${filename}`
-  await assertNameIsFree(store, [artifactKey, ...namesOf(keys)], signal)
+  const digests = digestsKey(source, stem, encrypt)
+  await assertNameIsFree(store, [artifactKey, digests, ...namesOf(keys)], signal)
   const written: string[] = []
   const dataKey = encrypt ? newDataKey() : null
   try {
-    return await writeAll(request, { keys, artifactKey, filename, dataKey, written }, take, signal)
+    return await writeAll(request, { keys, artifactKey, digests, filename, dataKey, written }, take, signal)
   } catch (error) {
     await takeBack(store, keys.manifest, written, error)
     throw error
@@ -79,6 +96,7 @@ export async function writeBackup(
 interface Attempt {
   readonly keys: BackupKeys
   readonly artifactKey: string
+  readonly digests: string
   readonly filename: string
   readonly dataKey: Buffer | null
   /** Keys that this attempt finished. */
@@ -87,17 +105,26 @@ interface Attempt {
 
 async function writeAll(
   request: BackupRequest,
-  { keys, artifactKey, filename, dataKey, written }: Attempt,
-  take: (sink: SnapshotSink) => Promise<SnapshotFacts>,
+  { keys, artifactKey, digests, filename, dataKey, written }: Attempt,
+  take: Take,
   signal: AbortSignal,
-) {
-  const { store, monotonicMs, frame_bytes = FRAME_BYTES, segment_bytes = MAX_SEGMENT_BYTES } = request
+): Promise<WrittenBackup | null> {
+  const {
+    store,
+    keyring,
+    encrypt,
+    id,
+    monotonicMs,
+    frame_bytes = FRAME_BYTES,
+    segment_bytes = MAX_SEGMENT_BYTES,
+  } = request
   const start = monotonicMs()
   const artifact = await writeArtifact(
     { ...request, key: artifactKey, dataKey, frameBytes: frame_bytes, segmentBytes: segment_bytes },
     take,
     signal,
   )
+  if (!artifact) return null
   written.push(artifactKey)
   const description = describeBackup({ ...request, frame_bytes, segment_bytes, filename }, artifact, dataKey)
   const put = async (key: string, pieces: Parameters<typeof putObject>[2]) => {
@@ -107,15 +134,20 @@ async function writeAll(
   }
   const index_sha256 = await put(keys.index, description.index())
   if (dataKey) await put(`${keys.keysPrefix}1.json`, [description.keyFile!])
+  const file = artifact.facts.digests ?? null
+  const digests_sha256 =
+    file === null ? null : await storeDigests({ store, keyring, encrypt, id, key: digests }, file, signal)
+  if (file !== null) written.push(digests)
+  if (request.type === 'incremental') await put(keys.recoverScript, [RECOVER_SCRIPT])
   const recovery_sha256 = await put(keys.recovery, [description.recovery])
   const duration_ms = Math.max(0, Math.round(monotonicMs() - start))
-  const { manifest, file } = description.manifest({ index_sha256, recovery_sha256, duration_ms })
-  const manifestSha256 = await put(keys.manifest, [file])
+  const { manifest, file: bytes } = description.manifest({ index_sha256, digests_sha256, recovery_sha256, duration_ms })
+  const manifestSha256 = await put(keys.manifest, [bytes])
   return { backup: backupOf(manifest, manifestSha256), notices: artifact.facts.notices }
 }
 
 function namesOf(keys: BackupKeys): string[] {
-  return [keys.manifest, keys.index, keys.recovery, `${keys.keysPrefix}1.json`]
+  return [keys.manifest, keys.index, keys.recovery, keys.recoverScript, `${keys.keysPrefix}1.json`]
 }
 
 async function assertNameIsFree(store: Store, names: readonly string[], signal: AbortSignal): Promise<void> {

@@ -34,7 +34,8 @@ async function site() {
   const tasks = forkTasks({ ...options, main: new URL('./tasks/task-main.fixture.ts', import.meta.url) })
   const seen: RunProgress[] = []
   const run = (way: string, signal = new AbortController().signal): Promise<unknown> => {
-    const input = { store: way, manifest_key: 'k', manifest_sha256: null, level: 'checksum' } as const
+    const which = { backup_id: 'b', filename: 'f', store: way, manifest_key: 'k', manifest_sha256: null }
+    const input = { ...which, level: 'checksum' } as const
     return tasks.run('inspect', input, (progress) => seen.push(progress), signal)
   }
   return { folder, file, env, seen, run, data: join(folder, 'data'), sandbox: join(folder, 'data', 'sandbox') }

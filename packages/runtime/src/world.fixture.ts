@@ -52,6 +52,7 @@ export const CLINIC: SourceSettings = {
   encrypt: false,
   compression: { algorithm: 'zstd', level: 1 },
   artifact: 'db',
+  max_chain: 30,
   types: ['full'],
 }
 
@@ -100,7 +101,7 @@ export async function openWorld(
     store: refuse,
     engine: refuse,
     channel: refuse,
-    keyring: { configured: false, sign: refuse, check: refuse, wrap: refuse, unwrap: refuse },
+    keyring: { configured: false, sign: refuse, check: refuse, sealingKey: refuse, wrap: refuse, unwrap: refuse },
     tasks: { run: refuse },
     clock: systemClock,
     ids: systemIds,

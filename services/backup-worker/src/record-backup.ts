@@ -1,15 +1,16 @@
 import { storesFor } from '@salvor/policy/copies'
 import type { CatalogTransaction } from '@salvor/shared/ports/catalog'
 import type { SourceSettings } from '@salvor/shared/ports/service'
-import type { Backup } from '@salvor/shared/vocabulary/backup'
+import type { Backup, BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 
-/** Writes a finished backup into the catalog: its first copy, the copies still to be made, the event, the audit row. */
+/** Writes a finished backup into the catalog: its first copy, the copies still to be made (of what it stands on too), the event, the audit row. */
 export async function recordBackup(
   tx: CatalogTransaction,
   source: SourceSettings,
   backup: Backup,
   store: string,
   run_id: string,
+  how: { readonly below?: readonly BackupWithCopies[]; readonly full_because?: string } = {},
 ): Promise<void> {
   const { id, type, retention_class, filename, size_bytes, source_bytes, duration_ms } = backup
   await tx.recordBackup(backup)
@@ -18,6 +19,7 @@ export async function recordBackup(
   for (const other of storesFor(source, retention_class)) {
     if (other === store) continue
     await tx.recordCopy({ backup_id: id, store: other, state: 'pending', key, stored_at: null, upload: null })
+    await pullParents(tx, how.below ?? [], other)
   }
   await tx.publish({
     type: 'backup.completed',
@@ -33,7 +35,19 @@ export async function recordBackup(
       size_bytes,
       source_bytes,
       duration_ms,
+      ...(how.full_because === undefined ? {} : { full_because: how.full_because }),
     },
   })
   await tx.audit({ actor: 'backup-worker', action: `backup.${type}`, object: id, outcome: 'completed' })
+}
+
+/** A copy of an incremental is worth nothing where the backups below it are not. */
+async function pullParents(tx: CatalogTransaction, below: readonly BackupWithCopies[], store: string): Promise<void> {
+  for (const parent of below) {
+    if (parent.copies.some((copy) => copy.store === store)) continue
+    const key = `${parent.source}/${parent.filename}`
+    await tx.recordCopy({ backup_id: parent.id, store, state: 'pending', key, stored_at: null, upload: null })
+    const unique_key = `replicate/${parent.id}/${store}`
+    await tx.enqueue({ job: 'replicate-copy', source: parent.source, params: { backup_id: parent.id }, unique_key })
+  }
 }

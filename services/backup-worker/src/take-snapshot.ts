@@ -1,7 +1,7 @@
 import { retentionUntil } from '@salvor/policy/retention'
 import { stemOf } from '@salvor/repository/layout'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { TaskTable } from '@salvor/shared/ports/tasks'
+import type { CopyAddress, TaskTable } from '@salvor/shared/ports/tasks'
 import type { Deps, SourceSettings } from '@salvor/shared/ports/service'
 import type { BackupType, RetentionClass } from '@salvor/shared/vocabulary/backup'
 import { shifted } from '@salvor/shared/vocabulary/instant'
@@ -15,9 +15,12 @@ export interface SnapshotWish {
   readonly retention_class: RetentionClass
   readonly store: string
   readonly offline_target: string | null
+  /** Of an incremental: what it stands on, the full first. */
+  readonly chain?: readonly CopyAddress[]
+  readonly skip_unchanged?: boolean
 }
 
-/** Takes one snapshot under a fresh name, in a process of its own. */
+/** Takes one snapshot under a fresh name, in a process of its own. Null: skipped, nothing had changed. */
 export async function takeSnapshot(
   deps: Deps,
   source: SourceSettings,
@@ -33,7 +36,7 @@ export async function takeSnapshot(
     try {
       return await deps.tasks.run(
         'snapshot',
-        { backup_id: deps.ids.next(), source: source.name, ...wish, ...names },
+        { backup_id: deps.ids.next(), source: source.name, chain: [], skip_unchanged: false, ...wish, ...names },
         progress,
         signal,
       )
@@ -42,4 +45,11 @@ export async function takeSnapshot(
       if (!taken || turn + 1 === NAMES_TRIED) throw error
     }
   }
+}
+
+/** A full, in the words of `takeIncremental`: it stands on nothing. */
+export async function takeFull(
+  ...given: Parameters<typeof takeSnapshot>
+): Promise<{ output: TaskTable['snapshot']['output']; below: readonly []; full_because?: string }> {
+  return { output: await takeSnapshot(...given), below: [] }
 }

@@ -3,7 +3,7 @@ import { because, field, goodBefore } from './facts.ts'
 import { duration, moment, size } from './human.ts'
 
 export const describeBackupCompleted: Describe<'backup.completed'> = ({ data }, { backup }, recovered) => {
-  const { source, type, retention_class, store, filename, size_bytes, source_bytes, duration_ms } = data
+  const { source, type, retention_class, store, filename, size_bytes, source_bytes, duration_ms, full_because } = data
   const kind = retention_class === type ? type : `${type}, kept as ${retention_class}`
   const stored = source_bytes > 0 ? `${size(size_bytes)} (${size(source_bytes)} before compression)` : size(size_bytes)
   return {
@@ -13,6 +13,7 @@ export const describeBackupCompleted: Describe<'backup.completed'> = ({ data }, 
     fields: [
       field('Source', source),
       field('Type', kind),
+      field('No incremental', full_because),
       field('Size', stored),
       field('Duration', duration(duration_ms)),
       field('Store', store),

@@ -47,7 +47,7 @@ async function openWorld(routes = TO_BOTH, wrap: (catalog: Catalog) => Catalog =
     store: refuse,
     engine: refuse,
     channel: (name) => (channels.get(name) ?? refuse)(),
-    keyring: { configured: false, sign: refuse, check: refuse, wrap: refuse, unwrap: refuse },
+    keyring: { configured: false, sign: refuse, check: refuse, sealingKey: refuse, wrap: refuse, unwrap: refuse },
     tasks: { run: refuse },
     clock: systemClock,
     ids: systemIds,

@@ -1,13 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { Tasks } from '@salvor/shared/ports/tasks'
+import type { CopyAddress, Tasks } from '@salvor/shared/ports/tasks'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { Check, VerificationLevel } from '@salvor/shared/vocabulary/verification'
-
-export interface CopyAddress {
-  readonly store: string
-  readonly manifest_key: string
-  readonly manifest_sha256: string | null
-}
 
 /** What was seen of a copy. `unproven`: why the restore could not be tried on this machine; never a fault of the copy. */
 export interface Seen {
@@ -18,23 +12,25 @@ export interface Seen {
 }
 
 /**
- * Looks at a copy at the level asked for. Where this machine has no server of the right kind, the copy is decoded instead
+ * Looks at the last copy of a chain at the level asked for; a restore takes the whole chain. Where this machine has no server of the right kind, the copy is decoded instead
  * and stays unproven.
  */
 export async function look(
   tasks: Tasks,
   source: string,
-  copy: CopyAddress,
+  chain: readonly CopyAddress[],
   level: VerificationLevel,
   progress: (progress: RunProgress) => void,
   signal: AbortSignal,
 ): Promise<Seen> {
+  const copy = chain.at(-1)
+  if (!copy) throw new SalvorError('INTERNAL', { what: 'a chain of nothing' })
   if (level !== 'restore') {
     const { checks } = await tasks.run('inspect', { ...copy, level }, progress, signal)
     return { checks, reached: level, unproven: null, restore_ms: null }
   }
   try {
-    const { checks, restore_ms } = await tasks.run('prove', { source, ...copy }, progress, signal)
+    const { checks, restore_ms } = await tasks.run('prove', { source, chain }, progress, signal)
     return { checks, reached: 'restore', unproven: null, restore_ms }
   } catch (error) {
     if (!(error instanceof SalvorError)) throw error

@@ -44,7 +44,11 @@ export async function backup(name: string, options: BackupOptions, signal: Abort
   })
   if (run.state !== 'succeeded')
     throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
-  const { backup_id, notices } = run.result as { backup_id: string; notices: readonly string[] }
+  const { backup_id, notices, full_because } = run.result as {
+    backup_id: string
+    notices: readonly string[]
+    full_because: string | null
+  }
   const taken = await deps.catalog.backup(backup_id)
   const lacking = taken.copies.filter((copy) => copy.state === 'pending' || copy.state === 'corrupt')
   const problems = followers.flatMap((follower) =>
@@ -55,11 +59,12 @@ export async function backup(name: string, options: BackupOptions, signal: Abort
     `${pc.green('✓')} ${name}  ${taken.filename}`,
     `  ${bytes(taken.source_bytes)} → ${bytes(taken.size_bytes)} (${ratio.toFixed(1)}:1${taken.encrypted ? ', encrypted' : ''}) in ${span(taken.duration_ms)}, consistent at ${taken.consistent_at}`,
     ...taken.copies.map((copy) => `  ${copy.store}: ${stateWord(copy.state)}  ${copy.key}`),
+    ...(full_because === null ? [] : [`  ${pc.yellow('note')} a full was taken, no incremental: ${full_because}`]),
     ...notices.map((notice) => `  ${pc.yellow('note')} ${notice}`),
     ...problems.map((problem) => `  ${pc.red('!')} ${problem}`),
     ...(here ? [`  prove it: salvor verify ${taken.id.slice(0, 13)} --level restore`] : []),
   ]
-  return done({ backup: rowOf(taken), notices }, lines, lacking.length > 0 ? EXIT.incomplete : EXIT.done)
+  return done({ backup: rowOf(taken), notices, full_because }, lines, lacking.length > 0 ? EXIT.incomplete : EXIT.done)
 }
 
 const KINDS: Record<BackupOptions['type'], { type: 'full' | 'incremental'; retention_class: RetentionClass }> = {

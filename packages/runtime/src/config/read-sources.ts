@@ -116,6 +116,8 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, 
     plain_allowed: policy.encryption === 'none',
     compression: policy.compression,
     artifact: adapter.artifact,
+    ...(adapter.incremental_artifact === undefined ? {} : { incremental_artifact: adapter.incremental_artifact }),
+    max_chain: policy.max_chain,
     types: adapter.types,
   }
 }

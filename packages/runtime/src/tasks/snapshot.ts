@@ -1,8 +1,10 @@
+import { ARTIFACT_KINDS, type ArtifactKind } from '@salvor/repository/layout'
 import { writeBackup } from '@salvor/repository/write-backup'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SourceSettings } from '@salvor/shared/ports/service'
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { VERSION } from '../version.ts'
+import { fetchParent } from './fetch-parent.ts'
 import { joinProgress } from './joined-progress.ts'
 import { engineContext, openStore, type TaskContext } from './task-context.ts'
 
@@ -19,6 +21,9 @@ export async function snapshot(
     input.source,
     engineContext(input.source, { ...context, progress: progress.engine }),
   )
+  if (input.type === 'incremental' && !engine.snapshotChanges) throw noIncrementals(source)
+  const closest = input.type === 'incremental' ? input.chain.at(-1) : undefined
+  const parent = closest ? await fetchParent(closest, input.source, context) : null
   await using opened = await openStore(context, input.store)
   return await writeBackup(
     {
@@ -28,36 +33,37 @@ export async function snapshot(
       allowPlain: source.plain_allowed ?? false,
       compression: source.compression,
       threads: config.threads,
-      artifact: artifactKind(source),
+      artifact: artifactKind(input.type === 'incremental' ? source.incremental_artifact : source.artifact),
       engine: source.engine,
       id: input.backup_id,
       source: input.source,
-      type: fullType(input, source),
+      type: input.type,
       retention_class: input.retention_class,
       retention_until: input.retention_until,
       timestamp: input.timestamp,
       filename_stem: input.filename_stem,
-      parent: null,
+      parent: parent?.id ?? null,
+      chain: input.chain.map(({ backup_id: id, filename }) => ({ id, filename })),
       tool_version: VERSION,
       monotonicMs: () => clock.monotonicMs(),
       onProgress: progress.bytes,
     },
-    (sink) =>
-      input.offline_target === null
-        ? engine.snapshot(sink, signal)
-        : engine.offlineSnapshot(input.offline_target, sink, signal),
+    (sink) => {
+      if (input.offline_target !== null) return engine.offlineSnapshot(input.offline_target, sink, signal)
+      if (!parent) return engine.snapshot(sink, signal)
+      return engine.snapshotChanges!(parent, sink, { skipUnchanged: input.skip_unchanged }, signal)
+    },
     signal,
   )
 }
 
-/** A full must not be stored under the name of an incremental that no engine can take yet. */
-function fullType(input: TaskTable['snapshot']['input'], source: SourceSettings): 'full' | 'pre_restore' {
-  if (input.type !== 'incremental') return input.type
+function noIncrementals(source: SourceSettings): SalvorError {
   const fix = `salvor backup ${source.name} --type full`
-  throw new SalvorError('NOT_AVAILABLE', { what: `an incremental backup of ${source.engine}`, fix })
+  return new SalvorError('NOT_AVAILABLE', { what: `an incremental backup of ${source.engine}`, fix })
 }
 
-function artifactKind(source: SourceSettings): 'db' | 'tar' {
-  if (source.artifact === 'db' || source.artifact === 'tar') return source.artifact
-  throw new SalvorError('NOT_AVAILABLE', { what: `an artifact of kind ${source.artifact}`, fix: 'run a newer Salvor' })
+function artifactKind(kind: string | undefined): ArtifactKind {
+  const known = ARTIFACT_KINDS.find((one) => one === kind)
+  if (known) return known
+  throw new SalvorError('NOT_AVAILABLE', { what: `an artifact of kind ${kind}`, fix: 'run a newer Salvor' })
 }

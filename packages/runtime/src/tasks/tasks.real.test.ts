@@ -90,24 +90,30 @@ async function backUp(tasks: Tasks, wish: Partial<TaskTable['snapshot']['input']
     retention_until: null,
     timestamp,
     filename_stem: stemOf(type, timestamp),
+    chain: [],
+    skip_unchanged: false,
     offline_target: null,
     ...wish,
   }
-  const { backup } = await tasks.run('snapshot', input, (progress) => seen.push(progress), never)
+  const taken = await tasks.run('snapshot', input, (progress) => seen.push(progress), never)
+  if (!taken) throw new Error('nothing was stored')
+  const { backup } = taken
   return { backup, seen, ...addressOf(backup) }
 }
 
 function addressOf(backup: Backup) {
   const stem = backup.filename.slice(0, backup.filename.indexOf('.'))
   return {
+    backup_id: backup.id,
+    filename: backup.filename,
     store: 'local',
     manifest_key: backupKeys(backup.source, stem).manifest,
     manifest_sha256: backup.manifest_sha256,
   }
 }
 
-function address({ store, manifest_key, manifest_sha256 }: ReturnType<typeof addressOf>) {
-  return { store, manifest_key, manifest_sha256 }
+function address({ backup_id, filename, store, manifest_key, manifest_sha256 }: ReturnType<typeof addressOf>) {
+  return { backup_id, filename, store, manifest_key, manifest_sha256 }
 }
 
 describe.each(['forked', 'inline'] as const)('%s tasks, SQLite and a local store', (kind) => {
@@ -127,13 +133,13 @@ describe.each(['forked', 'inline'] as const)('%s tasks, SQLite and a local store
     expect(checks.filter((check) => !check.ok)).toEqual([])
     expect(checks.map((check) => check.name)).toContain('frames')
 
-    const proof = await tasks.run('prove', { source: 'app', ...address(taken) }, () => {}, never)
+    const proof = await tasks.run('prove', { source: 'app', chain: [address(taken)] }, () => {}, never)
     expect(proof.checks.filter((check) => !check.ok)).toEqual([])
     expect(proof.checks.map((check) => check.name).join()).toContain('patients')
     expect(proof.restore_ms).toBeGreaterThan(0)
 
     const target = join(folder, 'restored.db')
-    const request = { source: 'app', ...address(taken), target, in_place: false }
+    const request = { source: 'app', chain: [address(taken)], target, in_place: false }
     const restored = await tasks.run('restore', request, () => {}, never)
     expect(restored.recovered_to).toBe(taken.backup.consistent_at)
     expect(countPatients(target)).toBe(1000)
@@ -151,7 +157,7 @@ describe.each(['forked', 'inline'] as const)('%s tasks, SQLite and a local store
     const { checks } = await tasks.run('inspect', { ...address(taken), level: 'checksum' }, () => {}, never)
     expect(checks.filter((check) => !check.ok).length).toBeGreaterThan(0)
     const target = join(folder, 'restored.db')
-    const request = { source: 'app', ...address(taken), target, in_place: false }
+    const request = { source: 'app', chain: [address(taken)], target, in_place: false }
     await expect(tasks.run('restore', request, () => {}, never)).rejects.toMatchObject({
       code: 'ARTIFACT_CORRUPT',
       exit: 4,
@@ -165,14 +171,14 @@ describe.each(['forked', 'inline'] as const)('%s tasks, SQLite and a local store
     database.exec('DELETE FROM patients WHERE id = 7')
     database.close()
     const taken = await backUp(tasks)
-    const { checks } = await tasks.run('prove', { source: 'app', ...address(taken) }, () => {}, never)
+    const { checks } = await tasks.run('prove', { source: 'app', chain: [address(taken)] }, () => {}, never)
     expect(checks.filter((check) => !check.ok)).toHaveLength(1)
   })
 
   test('a backup under the name of another source is refused', async () => {
     const { tasks } = await site(kind)
     const taken = await backUp(tasks)
-    const asOther = tasks.run('prove', { source: 'other', ...address(taken) }, () => {}, never)
+    const asOther = tasks.run('prove', { source: 'other', chain: [address(taken)] }, () => {}, never)
     await expect(asOther).rejects.toMatchObject({ code: 'MANIFEST_INVALID' })
   })
 
@@ -181,7 +187,7 @@ describe.each(['forked', 'inline'] as const)('%s tasks, SQLite and a local store
     const taken = await backUp(tasks)
     const target = join(folder, 'mine.db')
     await writeFile(target, 'mine')
-    const request = { source: 'app', ...address(taken), target, in_place: false }
+    const request = { source: 'app', chain: [address(taken)], target, in_place: false }
     await expect(tasks.run('restore', request, () => {}, never)).rejects.toMatchObject({
       code: 'TARGET_NOT_EMPTY',
       exit: 2,
@@ -217,9 +223,9 @@ test('a source that the configuration no longer names is still proven and restor
   const { folder, tasks, retire } = await site('inline')
   const taken = await backUp(tasks)
   await retire()
-  const { checks } = await tasks.run('prove', { source: 'app', ...address(taken) }, () => {}, never)
+  const { checks } = await tasks.run('prove', { source: 'app', chain: [address(taken)] }, () => {}, never)
   expect(checks.filter((check) => !check.ok)).toEqual([])
   const target = join(folder, 'restored.db')
-  await tasks.run('restore', { source: 'app', ...address(taken), target, in_place: false }, () => {}, never)
+  await tasks.run('restore', { source: 'app', chain: [address(taken)], target, in_place: false }, () => {}, never)
   expect(countPatients(target)).toBe(1000)
 })

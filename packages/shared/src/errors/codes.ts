@@ -95,6 +95,7 @@ export const CODES = {
     'look into the server log; Salvor tries again by itself',
     true,
   ),
+  FULL_NEEDED: row('{source}: no incremental on {parent}: {reason}', 'salvor backup {source} --type full', false),
   SOURCE_TLS_FAILED: row(
     '{source}: no trusted TLS connection to {where}: {reason}',
     'check sslrootcert and the host name in the URL',

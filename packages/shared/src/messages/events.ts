@@ -28,6 +28,8 @@ export const EVENTS = {
     size_bytes: z.number(),
     source_bytes: z.number(),
     duration_ms: z.number(),
+    /** An incremental was asked for and a full was taken: why. */
+    full_because: z.string().optional(),
   }),
   /** A backup will not be retried by itself any more, or is retried and failed `failures` times. */
   'backup.failed': z.strictObject({

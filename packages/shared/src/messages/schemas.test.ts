@@ -11,7 +11,7 @@ const PINNED: Record<string, string> = {
   envelope: 'e19663ed37f0bfb6',
   'source.registered': '42ddc054edcd2138',
   'backup.started': '6de0dc27c6c319d1',
-  'backup.completed': 'ffc0f7d5beaa97a5',
+  'backup.completed': '1f1ec6b35d35c95c',
   'backup.failed': '2b7a854a2de7cb23',
   'copy.replicated': '4568d4b9d890d679',
   'copy.verified': '27f4e2e720470d50',

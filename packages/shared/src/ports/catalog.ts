@@ -170,6 +170,8 @@ export interface Catalog {
   backups(filter: BackupFilter): Promise<readonly BackupWithCopies[]>
   /** By id, unique prefix of an id, or file name. None: BACKUP_UNKNOWN; several: BACKUP_AMBIGUOUS. */
   backup(reference: string): Promise<BackupWithCopies>
+  /** The backup and what it stands on, the full first. BACKUP_UNKNOWN also when a parent is missing. */
+  chain(backupId: string): Promise<readonly BackupWithCopies[]>
   copiesInState(state: CopyState, limit: number): Promise<readonly Copy[]>
   /** Keeps a store's resume token of a pending copy. */
   saveUpload(backupId: string, store: string, upload: string | null): Promise<void>

@@ -24,12 +24,37 @@ export interface SnapshotFacts {
   /** Facts of the engine that a restore or a person wants; go into the manifest as `engine_facts`. No secrets. */
   readonly engine_facts: Readonly<Record<string, string | number | boolean | null>>
   readonly notices: readonly string[]
+  /**
+   * A file in `scratch_dir` with what the next incremental needs to know of this state (page digests, the server's own
+   * manifest), in the engine's own form of docs/format.md; absent or null: this backup cannot be a parent.
+   */
+  readonly digests?: string | null
+}
+
+/** The backup that an incremental is taken against. */
+export interface ParentBackup {
+  readonly id: string
+  readonly consistent_at: Instant
+  readonly engine_facts: SnapshotFacts['engine_facts']
+  /** A file with the bytes that its snapshot left in `SnapshotFacts.digests`. */
+  readonly digests: string
+}
+
+/** A link of a chain behind its full, read for the length of `work`; one at a time. */
+export interface Increment {
+  readonly id: string
+  readonly consistent_at: Instant
+  readonly engine_facts: SnapshotFacts['engine_facts']
+  open<T>(work: (content: ArtifactContent) => Promise<T>): Promise<T>
 }
 
 export interface RestoreRequest {
   /** A new place: file (SQLite) or folder (PostgreSQL). Checked by `assertTarget` before a byte moves. */
   readonly target: string
   readonly in_place: boolean
+  /** Incrementals on top of the content, oldest first; absent: none. The state that comes back is the last one's. */
+  readonly increments?: readonly Increment[]
+  /** Of the content: of the full. */
   readonly engine_facts: SnapshotFacts['engine_facts']
 }
 
@@ -58,6 +83,17 @@ export interface Engine {
   probe(signal: AbortSignal): Promise<SourceProbe>
   /** Pushes one consistent full copy into `sink` while the source is in use. An abort frees every lock at once. */
   snapshot(sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
+  /**
+   * Pushes what changed since `parent`, in the engine's artifact form for incrementals. FULL_NEEDED, at any moment: this parent
+   * cannot be built upon, with the reason. Null, with nothing pushed: nothing changed, and `skipUnchanged` was asked for.
+   * Absent: the engine takes no incrementals.
+   */
+  snapshotChanges?(
+    parent: ParentBackup,
+    sink: SnapshotSink,
+    options: { readonly skipUnchanged: boolean },
+    signal: AbortSignal,
+  ): Promise<SnapshotFacts | null>
   /** Refuses a target that is not empty, in use, or (in place) not what it takes it for; writes nothing. */
   assertTarget(target: string, inPlace: boolean): Promise<void>
   /** A copy of a stopped target, for the pre_restore backup before a restore in place. */
@@ -79,8 +115,10 @@ export interface EngineAdapter<C = unknown> {
   /** Keys of a source of this engine, besides those of SourcePolicy. */
   readonly schema: z.ZodType<C>
   readonly secrets: readonly string[]
-  /** Ending of the artifact before compression: `db`, `tar`. */
+  /** Ending of the artifact of a full before compression: `db`, `tar`. */
   readonly artifact: string
+  /** The same of incrementals: `pages`, `tar`. Absent where there are none. */
+  readonly incremental_artifact?: string
   /** Backup types this engine can take now. */
   readonly types: readonly ('full' | 'incremental')[]
   open(config: C, context: EngineContext): Engine

@@ -38,6 +38,10 @@ export interface SourceSettings {
   readonly compression: CompressionChoice
   /** Ending of its artifacts before compression, and what its engine can take now. */
   readonly artifact: string
+  /** Of incrementals; absent where the engine takes none. */
+  readonly incremental_artifact?: string
+  /** Incrementals on one full at most: the next one is a full. */
+  readonly max_chain: number
   readonly types: readonly ('full' | 'incremental')[]
 }
 

@@ -12,6 +12,16 @@ export interface Tasks {
   ): Promise<TaskTable[K]['output']>
 }
 
+/** A copy of one backup: which manifest in which store. */
+export interface CopyAddress {
+  readonly backup_id: string
+  readonly filename: string
+  readonly store: string
+  readonly manifest_key: string
+  /** From the catalog; null where there is none. */
+  readonly manifest_sha256: string | null
+}
+
 export interface TaskTable {
   /** Takes a snapshot of a source (or of a stopped target) and writes artifact, side objects and manifest into `store`. */
   snapshot: {
@@ -24,37 +34,33 @@ export interface TaskTable {
       readonly retention_until: string | null
       readonly timestamp: string
       readonly filename_stem: string
+      /** Of an incremental: the backups it stands on, the full first, its parent last; each from a store that has it. */
+      readonly chain: readonly CopyAddress[]
+      /** Nothing is stored when nothing changed. Incrementals only. */
+      readonly skip_unchanged: boolean
       /** Set for a pre_restore backup: the place that is about to be overwritten. */
       readonly offline_target: string | null
     }
-    output: { readonly backup: Backup; readonly notices: readonly string[] }
+    /** Null: skipped, nothing had changed. */
+    output: { readonly backup: Backup; readonly notices: readonly string[] } | null
   }
   /** Compares stored bytes with the manifest (checksum), or decodes every frame and side object (decode). */
   inspect: {
-    input: {
-      readonly store: string
-      readonly manifest_key: string
-      readonly manifest_sha256: string | null
-      readonly level: 'checksum' | 'decode'
-    }
+    input: CopyAddress & { readonly level: 'checksum' | 'decode' }
     output: { readonly checks: readonly Check[] }
   }
-  /** Restores a copy into a sandbox, opens it with the real engine, runs the checks, removes it. */
+  /** Restores the last of a chain into a sandbox, opens it with the real engine, runs the checks, removes it. */
   prove: {
     input: {
       readonly source: string
-      readonly store: string
-      readonly manifest_key: string
-      readonly manifest_sha256: string | null
+      readonly chain: readonly CopyAddress[]
     }
     output: { readonly checks: readonly Check[]; readonly restore_ms: number }
   }
   restore: {
     input: {
       readonly source: string
-      readonly store: string
-      readonly manifest_key: string
-      readonly manifest_sha256: string | null
+      readonly chain: readonly CopyAddress[]
       readonly target: string
       readonly in_place: boolean
     }

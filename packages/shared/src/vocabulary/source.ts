@@ -56,5 +56,7 @@ export const SourcePolicy = z.object({
   encryption: z.literal('none').optional(),
   compression: Compression.default({ algorithm: 'zstd', level: 1 }),
   pool: Name.optional(),
+  /** Incrementals on one full at most; a longer chain restores slower and depends on more objects. */
+  max_chain: z.int().min(1).max(1000).default(30),
 })
 export type SourcePolicy = z.infer<typeof SourcePolicy>

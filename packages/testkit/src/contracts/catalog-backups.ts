@@ -31,6 +31,24 @@ export function backupContract(open: OpenCatalog): void {
     expect(await catalog.backup(child.id)).toEqual({ ...child, copies: [] })
   })
 
+  test('a chain is given from its full up to the backup, each with its copies', async () => {
+    await using place = await open()
+    const { catalog } = place
+    const full = await store(catalog, sampleBackup(), {})
+    const first = await store(catalog, sampleBackup({ type: 'incremental', parent: full.id }), {}, { store: 's3' })
+    const second = await store(catalog, sampleBackup({ type: 'incremental', parent: first.id }))
+    const ids = async (id: string) => (await catalog.chain(id)).map((backup) => [backup.id, backup.copies.length])
+    expect(await ids(full.id)).toEqual([[full.id, 1]])
+    expect(await ids(second.id)).toEqual([
+      [full.id, 1],
+      [first.id, 2],
+      [second.id, 0],
+    ])
+    const orphan = await store(catalog, sampleBackup({ type: 'incremental', parent: freshId() }))
+    expect(await codeOf(catalog.chain(orphan.id))).toBe('BACKUP_UNKNOWN')
+    expect(await codeOf(catalog.chain(freshId()))).toBe('BACKUP_UNKNOWN')
+  })
+
   test('recording a backup again replaces what is known, not how good it is', async () => {
     await using place = await open()
     const { catalog } = place

@@ -1,5 +1,5 @@
-import { bestCopies, firstStoreFor } from '@salvor/policy/copies'
-import { manifestKeyOf } from '@salvor/repository/layout'
+import { firstStoreFor } from '@salvor/policy/copies'
+import { chainAddresses } from '@salvor/runtime/chain-addresses'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps, JobHandler } from '@salvor/shared/ports/service'
 import type { JobRun } from '@salvor/shared/messages/jobs'
@@ -11,17 +11,15 @@ export const restoreBackup: JobHandler<'restore-backup'> = {
   async handle(run, deps, signal, progress) {
     const { backup_id, target, in_place } = run.params
     const backup = await deps.catalog.backup(backup_id)
-    const store = run.params.store ?? bestCopies(backup.copies)[0]?.store
-    if (store === undefined) throw new SalvorError('NO_GOOD_COPY', { backup: backup.id })
+    const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
     if (in_place) await saveFirst(run, deps, backup.source, target, signal)
-    const copy = { store, manifest_key: manifestKeyOf(backup), manifest_sha256: backup.manifest_sha256 }
-    const input = { source: backup.source, ...copy, target, in_place }
+    const input = { source: backup.source, chain, target, in_place }
     const { recovered_to, checks } = await deps.tasks.run('restore', input, progress, signal)
     const duration_ms = Math.round(deps.clock.monotonicMs() - began)
     const data = { source: backup.source, backup_id: backup.id, target, recovered_to, duration_ms }
     return {
-      result: { store, recovered_to, checks, duration_ms },
+      result: { store: chain.at(-1)?.store, recovered_to, checks, duration_ms },
       commit: async (tx) => {
         await tx.publish({ type: 'restore.completed', subject: backup.source, data })
         await tx.audit({ actor: 'backup-worker', action: 'restore', object: backup.id, outcome: target })
@@ -50,7 +48,9 @@ async function saveFirst(
   const store = source ? firstStoreFor(source, 'pre_restore') : null
   if (!source || store === null) throw new SalvorError('SOURCE_UNKNOWN', { source: name })
   const wish = { type: 'pre_restore', retention_class: 'pre_restore', store, offline_target: target } as const
-  const { backup } = await takeSnapshot(deps, source, wish, () => {}, signal)
+  const taken = await takeSnapshot(deps, source, wish, () => {}, signal)
+  if (!taken) throw new SalvorError('INTERNAL', { what: 'a pre_restore backup that was skipped' })
+  const { backup } = taken
   const cause = { service: 'backup-worker', correlation_id: run.correlation_id, causation_id: run.id } as const
   await deps.catalog.transaction(cause, (tx) => recordBackup(tx, source, backup, store, run.id))
 }

@@ -1,10 +1,10 @@
-import { firstStoreFor } from '@salvor/policy/copies'
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { JobHandler } from '@salvor/shared/ports/service'
 import { shifted } from '@salvor/shared/vocabulary/instant'
 import { claimSource } from '../claim-source.ts'
 import { recordBackup } from '../record-backup.ts'
-import { takeSnapshot } from '../take-snapshot.ts'
+import { takeIncremental } from '../take-incremental.ts'
+import { takeFull } from '../take-snapshot.ts'
+import { wantedBackup } from '../wanted-backup.ts'
 
 /** A busy source is asked again after this long. */
 const BUSY_WAIT_MS = 2000
@@ -13,18 +13,7 @@ const BUSY_WAIT_MS = 2000
 export const takeBackup: JobHandler<'take-backup'> = {
   async handle(run, deps, signal, progress) {
     const { type, retention_class } = run.params
-    const source = deps.settings().sources.get(run.params.source)
-    if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: run.params.source })
-    if (!source.types.includes(type)) {
-      throw new SalvorError('NOT_AVAILABLE', {
-        what: `An ${type} backup of ${source.engine}`,
-        fix: `salvor backup ${source.name} --type full`,
-      })
-    }
-    const store = firstStoreFor(source, retention_class)
-    if (store === null) {
-      throw new SalvorError('STORE_UNKNOWN', { store: `for ${retention_class} backups of ${source.name} (see copies)` })
-    }
+    const { source, store } = wantedBackup(run.params, deps)
     await using mine = await deps.lease(`source:${source.name}`)
     if (mine === null) return { again: shifted(await deps.catalog.now(), BUSY_WAIT_MS) }
     await claimSource(deps, source.name, store, signal)
@@ -33,11 +22,25 @@ export const takeBackup: JobHandler<'take-backup'> = {
     await deps.catalog.transaction(cause, (tx) =>
       tx.publish({ type: 'backup.started', subject: source.name, data: started }),
     )
-    const wish = { type, retention_class, store, offline_target: null }
-    const { backup, notices } = await takeSnapshot(deps, source, wish, progress, signal)
+    const wish = {
+      type,
+      retention_class,
+      store,
+      offline_target: null,
+      skip_unchanged: run.params.trigger === 'schedule',
+    }
+    const { output, ...how } = await (type === 'incremental' ? takeIncremental : takeFull)(
+      deps,
+      source,
+      wish,
+      progress,
+      signal,
+    )
+    if (!output) return { result: { skipped: 'nothing changed since the last backup' } }
+    const { backup, notices } = output
     return {
-      result: { backup_id: backup.id, notices },
-      commit: (tx) => recordBackup(tx, source, backup, store, run.id),
+      result: { backup_id: backup.id, notices, full_because: how.full_because ?? null },
+      commit: (tx) => recordBackup(tx, source, backup, store, run.id, how),
     }
   },
   failed(run, error, final) {

@@ -1,5 +1,8 @@
-import { manifestKeyOf } from '@salvor/repository/layout'
-import type { JobHandler } from '@salvor/shared/ports/service'
+import { addressIn, chainAddresses } from '@salvor/runtime/chain-addresses'
+import type { Deps, JobHandler } from '@salvor/shared/ports/service'
+import type { CopyAddress } from '@salvor/shared/ports/tasks'
+import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
+import type { VerificationLevel } from '@salvor/shared/vocabulary/verification'
 import { look } from '../look.ts'
 import { judge } from '../judge.ts'
 
@@ -10,8 +13,8 @@ export const verifyCopy: JobHandler<'verify-copy'> = {
     const backup = await deps.catalog.backup(backup_id)
     const started_at = deps.clock.now()
     const began = deps.clock.monotonicMs()
-    const copy = { store, manifest_key: manifestKeyOf(backup), manifest_sha256: backup.manifest_sha256 }
-    const seen = await look(deps.tasks, backup.source, copy, level, progress, signal)
+    const chain = await chainFor(deps, backup, store, level)
+    const seen = await look(deps.tasks, backup.source, chain, level, progress, signal)
     const duration_ms = Math.round(deps.clock.monotonicMs() - began)
     const { verification, event } = judge(backup, store, level, seen, { id: deps.ids.next(), started_at, duration_ms })
     return {
@@ -41,4 +44,16 @@ export const verifyCopy: JobHandler<'verify-copy'> = {
       })
     }
   },
+}
+
+/** The copy that is asked about as it is, however bad it is known to be; what it stands on from the best copies. */
+async function chainFor(
+  deps: Deps,
+  backup: BackupWithCopies,
+  store: string,
+  level: VerificationLevel,
+): Promise<readonly CopyAddress[]> {
+  if (level !== 'restore' || backup.parent === null) return [addressIn(backup, store)]
+  const below = await deps.catalog.chain(backup.parent)
+  return [...chainAddresses(below, null), addressIn(backup, store)]
 }

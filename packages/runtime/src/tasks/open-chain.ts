@@ -1,0 +1,71 @@
+import type { Increment } from '@salvor/shared/ports/engine'
+import type { CopyAddress } from '@salvor/shared/ports/tasks'
+import type { RunProgress } from '@salvor/shared/vocabulary/run'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { readManifest } from '@salvor/repository/open-backup'
+import { openArtifact, type OpenArtifact } from '@salvor/repository/read-artifact'
+import { assertSource, openStore, type TaskContext } from './task-context.ts'
+
+/** A full and the incrementals on it, ready to be restored. Stores are open until it is disposed. */
+export interface OpenChain extends AsyncDisposable {
+  readonly full: OpenArtifact
+  readonly increments: readonly Increment[]
+  /** Plain bytes of all artifacts together: what a restore reads. */
+  readonly source_bytes: number
+}
+
+/** Every link is of `source`, and stands on the one before it: MANIFEST_INVALID otherwise. */
+export async function openChain(
+  chain: readonly CopyAddress[],
+  source: string,
+  context: TaskContext,
+  onProgress: (progress: RunProgress) => void,
+): Promise<OpenChain> {
+  const [first, ...rest] = chain
+  if (!first) throw new SalvorError('INTERNAL', { what: 'a chain without a full' })
+  await using opened = new AsyncDisposableStack()
+  const request = async (address: CopyAddress) => {
+    const { store } = opened.use(await openStore(context, address.store))
+    const { manifest_key, manifest_sha256 } = address
+    return {
+      store,
+      manifest_key,
+      manifest_sha256,
+      keyring: context.keyring,
+      threads: context.config.threads,
+      onProgress,
+    }
+  }
+  const full = opened.use(await openArtifact(await request(first), context.signal))
+  assertSource(full.manifest, source, first.manifest_key)
+  const increments: Increment[] = []
+  let below = full.manifest
+  let source_bytes = below.source_bytes
+  for (const address of rest) {
+    const asked = await request(address)
+    const { manifest } = await readManifest(asked, context.signal)
+    assertSource(manifest, source, address.manifest_key)
+    if (manifest.parent !== below.id) {
+      throw new SalvorError('MANIFEST_INVALID', {
+        key: address.manifest_key,
+        reason: `it does not stand on ${below.id}`,
+      })
+    }
+    increments.push({
+      id: manifest.id,
+      consistent_at: manifest.consistent_at,
+      engine_facts: manifest.engine_facts,
+      async open(work) {
+        await using artifact = await openArtifact(asked, context.signal)
+        return await work(artifact.content)
+      },
+    })
+    below = manifest
+    source_bytes += manifest.source_bytes
+  }
+  if (full.manifest.parent !== null) {
+    throw new SalvorError('MANIFEST_INVALID', { key: first.manifest_key, reason: 'a chain begins with a full' })
+  }
+  const kept = opened.move()
+  return { full, increments, source_bytes, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
