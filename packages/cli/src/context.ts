@@ -15,8 +15,15 @@ export function globalOptions(command: Command): GlobalOptions {
   return { config: config ?? process.env['SALVOR_CONFIG'] ?? 'salvor.yaml', json: json === true }
 }
 
-/** Configuration, catalog and adapters for one command, without workers or a queue. `keys`: another keyring than the configured one. */
-export function openForCommand(options: GlobalOptions, keys?: string): Promise<Runtime> {
+export interface CommandNeeds {
+  /** Another keyring file than the configured one. */
+  readonly keys?: string | undefined
+  /** The task that the command is about to run. */
+  readonly expects?: string
+}
+
+/** Configuration, catalog and adapters for one command, without workers or a queue. */
+export function openForCommand(options: GlobalOptions, { keys, expects }: CommandNeeds = {}): Promise<Runtime> {
   const env = keys === undefined ? process.env : { ...process.env, [KEYRING_VARIABLE]: resolve(keys) }
-  return openRuntime({ config_file: options.config, env, openCatalog })
+  return openRuntime({ config_file: options.config, env, openCatalog, ...(expects === undefined ? {} : { expects }) })
 }

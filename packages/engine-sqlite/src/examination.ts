@@ -22,6 +22,31 @@ export const INTEGRITY: readonly Question[] = [
   { name: 'foreign_key_check', command: { command: 'foreign_keys' }, limit_ms: null },
 ]
 
+/** Asks the engine's own questions at the same time, each in an isolated process: a large copy is read by all cores. */
+export async function examineAtOnce(
+  subject: Subject,
+  questions: readonly Question[],
+  signal: AbortSignal,
+): Promise<Check[]> {
+  const failed = new AbortController()
+  const either = AbortSignal.any([signal, failed.signal])
+  const all = questions.map(async (question) => {
+    try {
+      return await examine(subject, [question], either)
+    } catch (error) {
+      failed.abort(error)
+      throw error
+    }
+  })
+  const ended = await Promise.allSettled(all)
+  // The first failure is the reason; the others were ended for it.
+  if (failed.signal.aborted && !signal.aborted) throw failed.signal.reason
+  return ended.flatMap((one) => {
+    if (one.status === 'rejected') throw one.reason
+    return one.value
+  })
+}
+
 /** Asks a copy one question after another in an isolated process; one that hangs costs its process, not the others. */
 export async function examine(subject: Subject, questions: readonly Question[], signal: AbortSignal): Promise<Check[]> {
   const checks: Check[] = []

@@ -1,11 +1,11 @@
 import { SOURCE_CHECK, type Check } from '@salvor/shared/vocabulary/verification'
-import { examine, INTEGRITY, type Question } from './examination.ts'
+import { examine, examineAtOnce, INTEGRITY, type Question } from './examination.ts'
 import type { Site } from './site.ts'
 
 const NAME_LENGTH = 200
 
 /** Opens a restored copy with SQLite, isolated: the engine's own checks, then those of the configuration. */
-export function proveCopy(
+export async function proveCopy(
   site: Site,
   restored: string,
   checks: readonly string[],
@@ -16,5 +16,7 @@ export function proveCopy(
     const name = sql.replaceAll(/\s+/g, ' ').trim().slice(0, NAME_LENGTH)
     return { name: `${SOURCE_CHECK}${name}`, command: { command: 'check', sql }, limit_ms: site.limits.check_ms }
   })
-  return examine({ path: restored, source, scratch }, [...INTEGRITY, ...questions], signal)
+  const subject = { path: restored, source, scratch }
+  const own = await examineAtOnce(subject, INTEGRITY, signal)
+  return [...own, ...(await examine(subject, questions, signal))]
 }

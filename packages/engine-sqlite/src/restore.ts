@@ -5,7 +5,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
 import type { Check } from '@salvor/shared/vocabulary/verification'
-import { examine, INTEGRITY } from './examination.ts'
+import { examineAtOnce, INTEGRITY } from './examination.ts'
 import { assertNotInUse } from './in-use.ts'
 import { freshName, removeLeftovers } from './leftovers.ts'
 import { putInPlace } from './put-in-place.ts'
@@ -95,7 +95,7 @@ async function seal(handle: FileHandle, size: number, replaced: Stats | null): P
 /** Dangling references are told, not refused: SQLite allows them, and the source may have had them. */
 async function checkFresh(site: Site, path: string, target: string, signal: AbortSignal): Promise<Check[]> {
   const { source, scratch_dir: scratch } = site.context
-  const checks = await examine({ path, source, scratch }, INTEGRITY, signal)
+  const checks = await examineAtOnce({ path, source, scratch }, INTEGRITY, signal)
   const broken = checks.find((check) => check.name === 'integrity_check' && !check.ok)
   if (broken) throw new SalvorError('RESTORE_FAILED', { target, reason: `integrity_check: ${broken.detail}` })
   return checks

@@ -31,7 +31,8 @@ export function decompressFrame(
   plainBytes: number,
   algorithm: CompressionChoice['algorithm'],
 ): Buffer {
-  const limits = { maxOutputLength: Math.max(1, plainBytes), chunkSize: Math.max(64, plainBytes) }
+  // A little more room than is needed: when the output fills its buffer to the last byte, zlib takes a second one to look for more.
+  const limits = { maxOutputLength: Math.max(1, plainBytes), chunkSize: plainBytes + 64 }
   const plain =
     algorithm === 'gzip'
       ? zlib.gunzipSync(stored, limits)

@@ -34,6 +34,8 @@ export interface RuntimeOptions {
   readonly log?: Log
   /** Limit of a task's JavaScript heap; buffers come on top. */
   readonly max_old_space_mb?: number
+  /** The first task that is sure to come: its process starts while the rest is opened. */
+  readonly expects?: string
 }
 
 /** Configuration, catalog and adapters of a process. */
@@ -68,6 +70,16 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const log =
     options.log ?? createLog({ level, secrets: () => config.secrets, facts: { process: service, pid: process.pid } })
   const { data_dir } = config.settings
+  const tasks = opened.use(
+    forkTasks({
+      config: () => config,
+      env,
+      max_old_space_mb: options.max_old_space_mb ?? HEAP_MB,
+      log,
+      log_level: level,
+    }),
+  )
+  if (options.expects !== undefined) tasks.warmUp(options.expects)
   const base = await options.openCatalog({ url: config.catalog_url, data_dir, ids: systemIds, holderAlive })
   opened.defer(() => base.close())
   const listeners: ((work: CommittedWork) => void)[] = []
@@ -76,13 +88,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const present = new Present(config, catalog.id, log)
   opened.defer(() => present.close())
   await present.open()
-  const tasks = forkTasks({
-    config: () => config,
-    env,
-    max_old_space_mb: options.max_old_space_mb ?? HEAP_MB,
-    log,
-    log_level: level,
-  })
   const deps: Deps = {
     catalog,
     settings: () => config.settings,

@@ -38,7 +38,18 @@ async function site() {
     const input = { ...which, level: 'checksum' } as const
     return tasks.run('inspect', input, (progress) => seen.push(progress), signal)
   }
-  return { folder, file, env, seen, run, data: join(folder, 'data'), sandbox: join(folder, 'data', 'sandbox') }
+  return { folder, file, env, seen, tasks, run, data: join(folder, 'data'), sandbox: join(folder, 'data', 'sandbox') }
+}
+
+/** Task processes that this process has. */
+async function taskProcesses(): Promise<number[]> {
+  const pids = (await readFile(`/proc/self/task/${process.pid}/children`, 'utf8'))
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+  const lines = pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''))
+  const found = await Promise.all(lines)
+  return pids.filter((_, i) => found[i]?.includes('task-main.fixture'))
 }
 
 async function failureOf(run: Promise<unknown>): Promise<SalvorError> {
@@ -98,6 +109,20 @@ test.each([
     facts: { task: 'inspect', how },
   })
   expect(await readdir(sandbox)).toEqual([])
+})
+
+test('a process that was started ahead of its order takes it; one that gets none ends with its owner', async () => {
+  const { tasks, run } = await site()
+  tasks.warmUp('inspect')
+  const [ahead] = await taskProcesses()
+  expect(ahead).toBeGreaterThan(0)
+  const { checks } = (await run('large')) as { checks: readonly unknown[] }
+  expect(checks).toHaveLength(100_000)
+  await expect.poll(taskProcesses).toEqual([])
+  tasks.warmUp('inspect')
+  expect(await taskProcesses()).toHaveLength(1)
+  tasks[Symbol.dispose]()
+  await expect.poll(taskProcesses).toEqual([])
 })
 
 test('a flood of progress is thinned out, and the newest is told', async () => {

@@ -29,9 +29,21 @@ export interface ForkOptions {
   readonly main?: URL
 }
 
+export interface ForkedTasks extends Tasks, Disposable {
+  /** Starts the process of the next task ahead of its order, for one that is sure to come: it loads its code meanwhile. */
+  warmUp(task: string): void
+}
+
 /** Runs each task in a process of its own: its crash, its memory and its blocking are nobody else's. */
-export function forkTasks(options: ForkOptions): Tasks {
+export function forkTasks(options: ForkOptions): ForkedTasks {
+  let spare: ChildProcess | null = null
   return {
+    warmUp(task) {
+      spare ??= start(task, options, options.config().variables)
+      // One that cannot be started is tried again, and told, when its order comes.
+      for (const end of ['exit', 'error']) spare.once(end, () => (spare = null))
+    },
+    [Symbol.dispose]: () => void spare?.kill('SIGKILL'),
     async run(task, input, onProgress, signal) {
       if (signal.aborted) throw interrupted(signal)
       const { file, text, variables, sandbox_dir } = options.config()
@@ -39,7 +51,9 @@ export function forkTasks(options: ForkOptions): Tasks {
       const env = pick(options.env, variables)
       const log_level = options.log_level ?? 'info'
       const order: TaskOrder = { task, input, file, text, env, scratch_dir: scratch.path, log_level }
-      return (await perform(order, options, variables, onProgress, signal)) as never
+      const child = spare ?? start(task, options, variables)
+      spare = null
+      return (await perform(order, child, options, onProgress, signal)) as never
     },
   }
 }
@@ -49,12 +63,11 @@ type Ending = { readonly output: unknown } | { readonly error: SalvorError }
 /** One child from start to end; settles only when it is gone. */
 async function perform(
   order: TaskOrder,
+  child: ChildProcess,
   options: ForkOptions,
-  variables: readonly string[],
   onProgress: (progress: RunProgress) => void,
   signal: AbortSignal,
 ): Promise<unknown> {
-  const child = start(order.task, options, variables)
   let ending: Ending | null = null
   let killer: NodeJS.Timeout | undefined
   const kill = (afterMs: number): void => {

@@ -1,4 +1,3 @@
-import { createHash, type Hash } from 'node:crypto'
 import { link, unlink, type FileHandle } from 'node:fs/promises'
 import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -19,7 +18,7 @@ const LINK_REFUSED: Readonly<Record<string, string>> = {
 
 /**
  * Writes a file of its own, makes it durable, reads it back, and only then gives it the object's name: by a link, which
- * cannot overwrite. A kill leaves a temporary file, never half an object. After an error of fsync the file is dropped:
+ * cannot overwrite. The digest is that of the bytes read back; whoever sent them compares it with theirs. A kill leaves a temporary file, never half an object. After an error of fsync the file is dropped:
  * the kernel may have forgotten its pages, so a second fsync would prove nothing.
  */
 export class LocalWriter implements ObjectWriter {
@@ -31,7 +30,6 @@ export class LocalWriter implements ObjectWriter {
   readonly #handle: FileHandle
   readonly #room: Room
   readonly #signal: AbortSignal
-  readonly #hash: Hash = createHash('sha256')
   readonly #readBack: ReadBack
   #size = 0
   #settled = false
@@ -51,9 +49,7 @@ export class LocalWriter implements ObjectWriter {
   write(chunk: Uint8Array): Promise<void> {
     return this.#guarded(async () => {
       this.#room.check(chunk.length)
-      const written = writeFully(this.#handle, chunk, this.#size)
-      this.#hash.update(chunk)
-      await written
+      await writeFully(this.#handle, chunk, this.#size)
       this.#size += chunk.length
       this.#room.take(chunk.length)
       if (this.#size - this.#readBack.asked >= STRETCH) await this.#readBack.upTo(this.#size)
@@ -62,9 +58,7 @@ export class LocalWriter implements ObjectWriter {
 
   finish(): Promise<StoredObject> {
     return this.#guarded(async () => {
-      const found = await this.#readBack.finish(this.#size)
-      const sha256 = this.#hash.digest('hex')
-      if (found !== sha256) throw this.#differs('its bytes read back are not the ones written')
+      const sha256 = await this.#readBack.finish(this.#size)
       await this.#handle.close()
       throwIfInterrupted(this.#signal)
       const stored = { key: this.#key, size: this.#size, sha256 }

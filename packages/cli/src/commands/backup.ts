@@ -17,7 +17,7 @@ export interface BackupOptions extends GlobalOptions {
 
 /** `salvor backup SOURCE`: exits by bytes and copies, never by the source's checks. */
 export async function backup(name: string, options: BackupOptions, signal: AbortSignal): Promise<Answer> {
-  await using runtime = await openForCommand(options)
+  await using runtime = await openForCommand(options, { expects: 'snapshot' })
   const { deps } = runtime
   const source = deps.settings().sources.get(name)
   if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: name })

@@ -21,7 +21,10 @@ export interface RestoreOptions extends GlobalOptions {
 
 /** `salvor restore SOURCE|BACKUP --to TARGET`: always in this process, so that the files appear where the person sits. */
 export async function restore(what: string, options: RestoreOptions, signal: AbortSignal): Promise<Answer> {
-  await using runtime = await openForCommand(options, options.keys)
+  await using runtime = await openForCommand(options, {
+    keys: options.keys,
+    ...(options.plan ? {} : { expects: 'restore' }),
+  })
   const backup = await chosen(runtime, what, options.backup)
   const copies = bestCopies(backup.copies).filter((copy) => options.from === undefined || copy.store === options.from)
   const [copy] = copies

@@ -36,7 +36,7 @@ export async function verify(
   options: VerifyOptions,
   signal: AbortSignal,
 ): Promise<Answer> {
-  await using runtime = await openForCommand(options)
+  await using runtime = await openForCommand(options, { expects: options.level === 'restore' ? 'prove' : 'inspect' })
   const backups = await chosen(runtime, which, source)
   const results: Result[] = []
   for (const backup of backups) results.push(await verifyOne(runtime, backup, options, signal))

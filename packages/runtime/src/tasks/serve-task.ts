@@ -20,15 +20,17 @@ export function serveTask(perform: PerformTask, adapters: Adapters = installedAd
   process.umask(0o077)
   const abort = new AbortController()
   const interrupt = (): void => abort.abort(new SalvorError('INTERRUPTED'))
+  let ordered = false
   let reported = false
   process.on('SIGTERM', interrupt)
   process.on('SIGINT', interrupt)
   process.once('disconnect', () => {
-    if (reported) process.exit(0)
+    if (reported || !ordered) process.exit(0)
     interrupt()
     setTimeout(dieWithGroup, ORPHAN_MS)
   })
   process.once('message', (order: TaskOrder) => {
+    ordered = true
     let config: LoadedConfig | null = null
     const secrets = (): readonly string[] => config?.secrets ?? []
     const end = (report: TaskReport): void => {

@@ -35,7 +35,7 @@ export interface ObjectWriter {
   readonly resumeToken: string | null
   /**
    * Resolves only after the bytes are durable, the store has echoed their checksum and the reading identity saw size and
-   * digest. Other bytes under the key: STORE_CONFLICT, nothing overwritten. The same bytes: no-op, success.
+   * digest: the digest given is the one seen, and whoever sent the bytes compares it with theirs. Other bytes under the key: STORE_CONFLICT, nothing overwritten. The same bytes: no-op, success.
    */
   finish(): Promise<StoredObject>
   /** Leaves no readable object. `keepParts` leaves what `resumeToken` needs. Never throws. */

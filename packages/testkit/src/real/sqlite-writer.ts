@@ -13,6 +13,7 @@ const SCHEMA = `
   CREATE INDEX visits_of_patient ON visits (patient_id, at);
   CREATE TABLE ledger (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, amount INTEGER NOT NULL);
   CREATE TABLE images (id INTEGER PRIMARY KEY, patient_id INTEGER NOT NULL REFERENCES patients(id), kind TEXT NOT NULL, pixels BLOB NOT NULL);
+  CREATE INDEX images_of_patient ON images (patient_id);
 `
 const NAMES = ['Amara', 'Bo', 'Carmen', 'Dilip', 'Eira', 'Farid', 'Grete', 'Hana', 'Ivo', 'Jun', 'Kofi', 'Lena']
 const REASONS = ['check-up', 'vaccination', 'follow-up', 'blood test', 'x-ray', 'cough', 'back pain', 'referral']
