@@ -9,6 +9,7 @@ import { failDelivery, undelivered } from './inbox.ts'
 import { openIncidents } from './incidents.ts'
 import { acquireLease, liveLeases, releaseLease, renewLease } from './leases.ts'
 import { findEvent, markEventsSent, unsentEvents } from './outbox.ts'
+import { prune } from './prune.ts'
 import { reconcile } from './reconcile.ts'
 import { dueRuns, findRun, findRuns, markRunsSent, unsentRuns } from './run-queries.ts'
 import { claimRun, renewRun } from './runs.ts'
@@ -45,6 +46,7 @@ export function catalogOf(database: Database, meta: { readonly id: string; reado
     unsentRuns: (jobs, limit) => unsentRuns(reads, jobs, limit),
     markRunsSent: (turns) => database.write((scope) => markRunsSent(scope, turns)),
     reconcile: (staleMs) => database.write((scope) => reconcile(scope, staleMs)),
+    prune: (keptMs, limit) => database.write((scope) => prune(scope, keptMs, limit)),
 
     event: (id) => findEvent(reads, id),
     unsentEvents: (service, limit) => unsentEvents(reads, service, limit),

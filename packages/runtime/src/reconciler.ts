@@ -21,10 +21,14 @@ export interface ReconcilerOptions {
   /** What was sent so long ago and not taken is sent again. */
   readonly staleMs?: number
   readonly leaseMs?: number
+  /** Events that were handled and runs that ended are kept this long. */
+  readonly keptMs?: number
 }
 
 /** More than a queue takes in between two looks; the rest follows with the next. */
 const PAGE = 500
+/** A month: long enough to look back at what happened, short enough for a catalog that does not grow without end. */
+export const KEPT_MS = 30 * 24 * 3600_000
 
 /**
  * Puts right what crashes, flushes and lost messages left behind. Whoever holds the lease does it for everybody, and only
@@ -54,11 +58,24 @@ async function loop(options: ReconcilerOptions, stopped: AbortSignal): Promise<v
       if (performance.now() < next) continue
       next = performance.now() + everyMs
       await reconcileOnce(options)
+      await prune(options, stopped)
     } catch (error) {
       log.warn({ error: asSalvorError(error) }, 'not reconciled; tried again')
     }
   } while (await pause(sweepMs, stopped))
   await lease?.[Symbol.asyncDispose]()
+}
+
+/** In small transactions with room for others between them: a backlog of years holds nobody up. */
+async function prune({ catalog, log, keptMs = KEPT_MS }: ReconcilerOptions, stopped: AbortSignal): Promise<void> {
+  const gone = { events: 0, runs: 0 }
+  for (let more = true; more; more = more && (await pause(20, stopped))) {
+    const { events, runs } = await catalog.prune(keptMs, PAGE)
+    gone.events += events
+    gone.runs += runs
+    more = events === PAGE || runs === PAGE
+  }
+  if (gone.events + gone.runs > 0) log.info({ ...gone }, 'old events and runs were removed from the catalog')
 }
 
 function leaseOptions({ catalog, holder, log, leaseMs }: ReconcilerOptions) {

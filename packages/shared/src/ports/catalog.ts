@@ -200,6 +200,12 @@ export interface Catalog {
   /** Running without a live lease → queued again (counted as a failure; one that has used up its job's failures is buried by whoever claims it next); queued, sent, due and not taken for `staleMs` → unsent. Gives how many. */
   reconcile(staleMs: number): Promise<{ readonly requeued: number; readonly resent: number }>
 
+  /**
+   * Removes at most `limit` events that every listener handled, and `limit` runs that ended (not dead ones), older than
+   * `keptMs`. A run stays as long as the event that planned it: its unique key keeps the event from being planned twice.
+   */
+  prune(keptMs: number, limit: number): Promise<{ readonly events: number; readonly runs: number }>
+
   event(id: string): Promise<SalvorEvent | null>
   /** Outbox rows of this service not sent yet. A full select every time, never a cursor: commits may become visible out of order. */
   unsentEvents(service: ServiceName | 'cli' | 'any', limit: number): Promise<readonly { id: string; type: EventType }[]>

@@ -3,6 +3,7 @@ import { auditContract } from './catalog-audit.ts'
 import { backupContract } from './catalog-backups.ts'
 import { deliveryContract } from './catalog-delivery.ts'
 import { leaseContract } from './catalog-leases.ts'
+import { pruneContract } from './catalog-prune.ts'
 import { queueContract } from './catalog-queue.ts'
 import { runContract } from './catalog-runs.ts'
 import type { OpenCatalog } from './catalog-samples.ts'
@@ -22,6 +23,7 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     runContract(open)
     queueContract(open)
     deliveryContract(open)
+    pruneContract(open)
     backupContract(open)
     leaseContract(open)
     auditContract(open)
