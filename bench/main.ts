@@ -10,7 +10,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     // About 1.45 GB, and about 1 GB.
-    'sqlite-rows': { type: 'string', default: '1000000' },
+    'sqlite-rows': { type: 'string', default: '330000' },
     'postgres-scale': { type: 'string', default: '100' },
   },
 })
