@@ -1,9 +1,16 @@
 import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { ObjectWriter, Store, StoreAdapter, StoredObject, StoreSpace } from '@salvor/shared/ports/store'
+import type {
+  ObjectWriter,
+  Store,
+  StoreAdapter,
+  StoredObject,
+  StoreSpace,
+  Unfinished,
+} from '@salvor/shared/ports/store'
 import { assertKeyPrefix, assertObjectKey } from '@salvor/shared/vocabulary/object-key'
 import { AzureStoreConfig } from './config.ts'
-import { isRefusal, storeError } from './errors.ts'
+import { isRefusal, ServiceError, storeError } from './errors.ts'
 import { listBlobs } from './list.ts'
 import { lockedUntil } from './lock.ts'
 import { AzurePlace, TIMING, type Timing } from './place.ts'
@@ -57,6 +64,27 @@ export class AzureStore implements Store {
     } catch (error) {
       throw storeError(this.name, 'list its objects', prefix, error)
     }
+  }
+
+  async age(key: string, signal: AbortSignal): Promise<number | null> {
+    assertObjectKey(key)
+    return this.#said(`look at ${key}`, key, async () => {
+      const found = await propertiesOf(this.#place, key, signal)
+      if (found === null) return null
+      const { date, lastModified } = found
+      if (date === undefined || lastModified === undefined) throw new ServiceError({ code: 'NoDate' })
+      return Math.max(0, date.getTime() - lastModified.getTime())
+    })
+  }
+
+  /** The service drops blocks that nobody committed after a week, and has no call that drops them earlier. */
+  async *unfinished(signal: AbortSignal): AsyncGenerator<Unfinished> {
+    throwIfInterrupted(signal)
+    yield* []
+  }
+
+  async drop(_upload: Unfinished, signal: AbortSignal): Promise<void> {
+    throwIfInterrupted(signal)
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {

@@ -1,8 +1,9 @@
 import { realpathSync } from 'node:fs'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { ObjectWriter, Store, StoreAdapter } from '@salvor/shared/ports/store'
+import type { ObjectWriter, Store, StoreAdapter, Unfinished } from '@salvor/shared/ports/store'
 import { assertObjectKey } from '@salvor/shared/vocabulary/object-key'
 import { bytesOf, LocalStoreConfig } from './config.ts'
 import { listObjects, spaceOf, usedBytes } from './list.ts'
@@ -11,7 +12,7 @@ import { isMissing, Place } from './place.ts'
 import { headObject, readObject } from './read.ts'
 import { removeObject, replaceObject } from './remove.ts'
 import { Room } from './room.ts'
-import { openTemporary, sweepTemporary } from './temporary.ts'
+import { abandoned, clockOf, openTemporary, removeTemporary, sweepTemporary } from './temporary.ts'
 import { LocalWriter } from './write.ts'
 
 /** Objects as files in a folder of this machine: 0600 in folders of 0700. */
@@ -55,6 +56,37 @@ export class LocalStore implements Store {
 
   list(prefix: string, signal: AbortSignal) {
     return listObjects(this.#place, prefix, signal)
+  }
+
+  async age(key: string, signal: AbortSignal): Promise<number | null> {
+    assertObjectKey(key)
+    throwIfInterrupted(signal)
+    try {
+      const { mtimeMs } = await lstat(await this.#place.locate(key))
+      return Math.max(0, (await clockOf(await this.#place.root())) - mtimeMs)
+    } catch (error) {
+      if (isMissing(error)) return null
+      throw this.#place.failure(`see the age of ${key}`, error)
+    }
+  }
+
+  async *unfinished(signal: AbortSignal): AsyncGenerator<Unfinished> {
+    throwIfInterrupted(signal)
+    try {
+      const root = await this.#place.root()
+      for (const { name, age_ms } of await abandoned(root, await clockOf(root))) yield { key: null, id: name, age_ms }
+    } catch (error) {
+      if (!isMissing(error)) throw this.#place.failure('look for unfinished files', error)
+    }
+  }
+
+  async drop({ id }: Unfinished, signal: AbortSignal): Promise<void> {
+    throwIfInterrupted(signal)
+    try {
+      await removeTemporary(await this.#place.root(), id)
+    } catch (error) {
+      if (!isMissing(error)) throw this.#place.failure(`remove ${id}`, error)
+    }
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {

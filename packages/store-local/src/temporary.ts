@@ -44,6 +44,49 @@ export async function openTemporary(root: string): Promise<{ readonly path: stri
   return { path, handle: await open(path, flags, 0o600) }
 }
 
+/** A leftover of a writer who is gone, and how long it was not written to. */
+export interface Temporary {
+  readonly name: string
+  readonly age_ms: number
+}
+
+/** Temporary files that no living process of this machine holds, with their age by the file system's own clock (`nowMs`). */
+export async function abandoned(root: string, nowMs: number): Promise<Temporary[]> {
+  const mine = await (self ??= identity())
+  const found: Temporary[] = []
+  for (const name of await readdir(root)) {
+    const parts = NAME.exec(name)
+    if (parts === null) continue
+    const here = parts[1] === mine.where && mine.where !== 'other'
+    if (here && (await isAlive(parts[2]!, parts[3]!))) continue
+    try {
+      found.push({ name, age_ms: Math.max(0, nowMs - (await lstat(join(root, name))).mtimeMs) })
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+    }
+  }
+  return found
+}
+
+/** A name that is no temporary file's removes nothing. */
+export async function removeTemporary(root: string, name: string): Promise<void> {
+  if (!NAME.test(name)) return
+  await unlink(join(root, name)).catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  })
+}
+
+/** The file system's clock in milliseconds: the time of a file just made. */
+export async function clockOf(root: string): Promise<number> {
+  const { path, handle } = await openTemporary(root)
+  try {
+    return (await handle.stat()).mtimeMs
+  } finally {
+    await handle.close()
+    await unlink(path)
+  }
+}
+
 /**
  * Removes what writers left who are gone: dead here, or elsewhere and silent for a day by the file system's own clock
  * (`nowMs`: the time of a file just made).

@@ -1,11 +1,12 @@
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { ObjectWriter, Store, StoreAdapter, StoredObject } from '@salvor/shared/ports/store'
+import type { ObjectWriter, Store, StoreAdapter, StoredObject, Unfinished } from '@salvor/shared/ports/store'
 import { assertObjectKey } from '@salvor/shared/vocabulary/object-key'
 import { S3StoreConfig, SECRETS } from './config.ts'
 import { listObjects } from './list.ts'
 import { lockedUntil } from './lock.ts'
+import { ageOf, dropUnfinished, listUnfinished } from './leftovers.ts'
 import { headObject, readObject } from './read.ts'
 import { PATIENCE, Session, type Patience } from './session.ts'
 import { S3Writer } from './write.ts'
@@ -56,6 +57,26 @@ export class S3Store implements Store {
     } catch (error) {
       throw this.#session.error('list', '', error)
     }
+  }
+
+  async age(key: string, signal: AbortSignal): Promise<number | null> {
+    assertObjectKey(key)
+    return this.#session.told('look at', key, () => ageOf(this.#session, key, signal))
+  }
+
+  async *unfinished(signal: AbortSignal): AsyncGenerator<Unfinished> {
+    try {
+      yield* listUnfinished(this.#session, signal)
+    } catch (error) {
+      throw this.#session.error('list the uploads of', '', error)
+    }
+  }
+
+  async drop(upload: Unfinished, signal: AbortSignal): Promise<void> {
+    const { key } = upload
+    if (key === null) return
+    assertObjectKey(key)
+    await this.#session.told('end the upload of', key, () => dropUnfinished(this.#session, key, upload.id, signal))
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {

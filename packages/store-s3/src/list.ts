@@ -36,7 +36,7 @@ export async function* listObjects(
 }
 
 /** Keys come encoded, so that a foreign name with control characters does not break the list. */
-function decoded(key: string): string {
+export function decoded(key: string): string {
   try {
     return decodeURIComponent(key.replaceAll('+', ' '))
   } catch {

@@ -18,6 +18,7 @@ describe.skipIf(s3 === null)(`a real gateway ${skipReason}`, () => {
     const stores = [new S3Store('s3', config, patience), new S3Store('s3', config)] as const
     return {
       store: stores[0],
+      keepsUploads: true,
       second: stores[1],
       corrupt: async (key) => {
         const client = s3Client(server)

@@ -1,8 +1,7 @@
-import { parseClaim, serializeClaim, type Claim } from '@salvor/repository/claim'
+import { serializeClaim, type Claim } from '@salvor/repository/claim'
 import { claimKey } from '@salvor/repository/layout'
+import { newestClaim } from '@salvor/repository/newest-claim'
 import { putObject } from '@salvor/repository/put-object'
-import { readObject } from '@salvor/repository/read-object'
-import { MAX_DOCUMENT_BYTES } from '@salvor/repository/canonical-json'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
 
@@ -13,7 +12,7 @@ import type { Deps } from '@salvor/shared/ports/service'
 export async function claimSource(deps: Deps, source: string, storeName: string, signal: AbortSignal): Promise<void> {
   const { catalog } = deps
   const { id: catalog_id, epoch } = catalog
-  const held = await newestClaim(deps, source, storeName, signal)
+  const held = await newestClaim(deps.store(storeName), deps.keyring, source, signal)
   if (held?.catalog_id === catalog_id && held.epoch === epoch) return
   if (held !== null && held.epoch >= epoch) {
     throw new SalvorError('SOURCE_CLAIMED', { source, store: storeName, owner: held.catalog_id })
@@ -29,14 +28,4 @@ export async function claimSource(deps: Deps, source: string, storeName: string,
       : error
   }
   await catalog.transaction({ service: 'backup-worker' }, (tx) => tx.recordClaim(source, storeName))
-}
-
-async function newestClaim(deps: Deps, source: string, storeName: string, signal: AbortSignal): Promise<Claim | null> {
-  const store = deps.store(storeName)
-  let newest: Claim | null = null
-  for await (const { key } of store.list(`${source}/claims/`, signal)) {
-    const { body } = parseClaim(await readObject(store, key, MAX_DOCUMENT_BYTES, signal), key, deps.keyring)
-    if (newest === null || body.epoch > newest.epoch) newest = body
-  }
-  return newest
 }

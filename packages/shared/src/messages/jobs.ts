@@ -8,6 +8,8 @@ import type { Run } from '../vocabulary/run.ts'
 export const JOBS = {
   /** Fires the schedules that are due. One row for the whole catalog, run again and again. */
   'plan-tick': z.strictObject({}),
+  /** Removes what attempts that broke off left in the stores. One row for the whole catalog, run again and again. */
+  'check-stores': z.strictObject({}),
   'take-backup': z.strictObject({
     source: z.string(),
     type: z.enum(['full', 'incremental']),
@@ -52,6 +54,7 @@ interface JobRule {
 /** Who handles each job, and how it is retried. Checked at boot: each job has exactly one handler. */
 export const JOB_RULES: { readonly [J in JobName]: JobRule } = {
   'plan-tick': { service: 'scheduler', max_failures: 1_000_000, backoff_ms: 1_000, concurrency: 1, pooled: false },
+  'check-stores': { service: 'scheduler', max_failures: 1_000_000, backoff_ms: 60_000, concurrency: 1, pooled: false },
   'take-backup': { service: 'backup-worker', max_failures: 4, backoff_ms: 15_000, concurrency: 2, pooled: true },
   'restore-backup': { service: 'backup-worker', max_failures: 1, backoff_ms: 15_000, concurrency: 1, pooled: true },
   'verify-copy': { service: 'verifier', max_failures: 5, backoff_ms: 15_000, concurrency: 1, pooled: false },

@@ -20,6 +20,7 @@ const PINNED: Record<string, string> = {
   'restore.completed': '41c41f2efa8acd37',
   'restore.failed': '31c1a8c6f2b2058d',
   'plan-tick': '25c7d85c859a6f78',
+  'check-stores': '25c7d85c859a6f78',
   'take-backup': 'ef24c9f133e833df',
   'restore-backup': '3ce1bc25748d6c46',
   'verify-copy': 'acda78475ecac0fa',

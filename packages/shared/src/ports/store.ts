@@ -24,6 +24,16 @@ export interface StoreSpace {
   readonly free_bytes: number | null
 }
 
+/** What an attempt that broke off left in a store: bytes that no object holds and no list shows. */
+export interface Unfinished {
+  /** The object that it was to become; null where the store does not know. */
+  readonly key: ObjectKey | null
+  /** The store's own name for it. */
+  readonly id: string
+  /** Milliseconds since it was begun, or last written, by the store's own clock. */
+  readonly age_ms: number
+}
+
 /** An upload in progress. Calls are made one after another, never two at once. */
 export interface ObjectWriter {
   /**
@@ -66,6 +76,15 @@ export interface Store {
   ): AsyncIterable<Uint8Array>
   /** Ascending by key; sees every write that finished before the call. */
   list(prefix: string, signal: AbortSignal): AsyncIterable<StoredObject>
+  /** Milliseconds since the object was written, by the store's own clock. Missing object: null. */
+  age(key: ObjectKey, signal: AbortSignal): Promise<number | null>
+  /**
+   * Uploads that were begun and not finished, of living attempts too, as far as the store can tell; none that it drops by
+   * itself. By the deleting identity, like `drop`.
+   */
+  unfinished(signal: AbortSignal): AsyncIterable<Unfinished>
+  /** Frees what an unfinished upload holds; never an object. Gone already: no-op. */
+  drop(upload: Unfinished, signal: AbortSignal): Promise<void>
   /** For the janitor only. Missing object: no-op. */
   delete(key: ObjectKey, signal: AbortSignal): Promise<void>
   /** Atomically replaces a small object (capability `replace`; else STORE_DENIED). */

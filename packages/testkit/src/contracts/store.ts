@@ -1,6 +1,7 @@
 import type { Store } from '@salvor/shared/ports/store'
 import { describe } from 'vitest'
 import { accessContract } from './store-access.ts'
+import { leftoversContract } from './store-leftovers.ts'
 import { writeContract } from './store-writes.ts'
 
 /** An empty place, opened. Disposing closes the stores and removes the place. */
@@ -10,6 +11,8 @@ export interface StoreUnderTest extends AsyncDisposable {
   readonly second?: Store
   /** Changes bytes of a stored object, its size kept, behind the store's back. */
   corrupt?(key: string): Promise<void>
+  /** It keeps the parts of an upload until somebody drops them. */
+  readonly keepsUploads?: boolean
   /** A fake that holds what is written in this process's memory. */
   readonly inMemory?: boolean
   /** Bytes that went over the wire so far: shows what a resumed upload sends. */
@@ -26,5 +29,6 @@ export function storeContract(name: string, open: OpenStore): void {
   describe(`store contract: ${name}`, () => {
     writeContract(open)
     accessContract(open)
+    leftoversContract(open)
   })
 }

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { ErrorCode } from '@salvor/shared/errors/codes'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { ObjectWriter, Store, StoreCapabilities, StoredObject, StoreSpace } from '@salvor/shared/ports/store'
+import type {
+  ObjectWriter,
+  Store,
+  StoreCapabilities,
+  StoredObject,
+  StoreSpace,
+  Unfinished,
+} from '@salvor/shared/ports/store'
 import { assertKeyPrefix, assertObjectKey } from '@salvor/shared/vocabulary/object-key'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 
@@ -12,10 +19,23 @@ export interface MemoryStoreOptions {
   readonly chunkBytes?: number
   /** Bytes after which a part of an upload becomes durable. */
   readonly partBytes?: number
+  /** How old an object or an unfinished upload is said to be. */
+  readonly ageMs?: (keyOrId: string) => number
   /** Called before each operation, with its key or prefix: throw to make it fail, wait to make it slow. */
   readonly before?: (operation: MemoryOperation, key: string) => void | Promise<void>
 }
-export type MemoryOperation = 'create' | 'write' | 'finish' | 'head' | 'read' | 'list' | 'delete' | 'replace'
+export type MemoryOperation =
+  | 'create'
+  | 'write'
+  | 'finish'
+  | 'head'
+  | 'read'
+  | 'list'
+  | 'delete'
+  | 'replace'
+  | 'age'
+  | 'unfinished'
+  | 'drop'
 
 /** A store in memory that passes the store contract, with hooks for tests. */
 export class MemoryStore implements Store {
@@ -102,6 +122,21 @@ export class MemoryStore implements Store {
     }
   }
 
+  async age(key: string, signal: AbortSignal): Promise<number | null> {
+    await this.#enter('age', key, signal)
+    return this.#objects.has(key) ? (this.#options.ageMs?.(key) ?? 0) : null
+  }
+
+  async *unfinished(signal: AbortSignal): AsyncGenerator<Unfinished> {
+    await this.#enter('unfinished', '', signal)
+    for (const [id, { key }] of this.#uploads) yield { key, id, age_ms: this.#options.ageMs?.(id) ?? 0 }
+  }
+
+  async drop({ id, key }: Unfinished, signal: AbortSignal): Promise<void> {
+    await this.#enter('drop', key ?? '', signal)
+    this.#uploads.delete(id)
+  }
+
   async delete(key: string, signal: AbortSignal): Promise<void> {
     await this.#enter('delete', key, signal)
     if (this.#locks.has(key)) throw this.#error('STORE_DENIED', { what: `delete ${key}`, reason: 'it is locked' })
@@ -133,7 +168,7 @@ export class MemoryStore implements Store {
 
   async #enter(operation: MemoryOperation, key: string, signal: AbortSignal): Promise<void> {
     if (operation === 'list') assertKeyPrefix(key)
-    else assertObjectKey(key)
+    else if (key !== '' || (operation !== 'unfinished' && operation !== 'drop')) assertObjectKey(key)
     assertGoingOn(signal)
     await this.#options.before?.(operation, key)
     assertGoingOn(signal)
@@ -145,6 +180,7 @@ export class MemoryStore implements Store {
 
 /** The first `length` bytes of `chunks` are durable. */
 interface Parts {
+  readonly key: string
   readonly chunks: readonly Buffer[]
   readonly length: number
 }
@@ -192,7 +228,7 @@ class MemoryWriter implements ObjectWriter {
     this.#length += chunk.length
     const length = this.#length - (this.#length % this.#partBytes)
     if (length > Math.max(this.#resumed.length, this.#upload.uploads.get(this.#upload.token)?.length ?? 0))
-      this.#upload.uploads.set(this.#upload.token, { chunks: this.#chunks, length })
+      this.#upload.uploads.set(this.#upload.token, { key: this.#upload.key, chunks: this.#chunks, length })
   }
 
   async finish(): Promise<StoredObject> {
