@@ -5,6 +5,7 @@ import { saveUpload } from './backups.ts'
 import { hasClaim } from './claims.ts'
 import type { Database } from './database.ts'
 import { deadLetters, replay } from './dead-letters.ts'
+import { figures } from './figures.ts'
 import { failDelivery, undelivered } from './inbox.ts'
 import { openIncidents } from './incidents.ts'
 import { acquireLease, liveLeases, releaseLease, renewLease } from './leases.ts'
@@ -62,6 +63,7 @@ export function catalogOf(database: Database, meta: { readonly id: string; reado
     renewLease: (lease, ttlMs) => database.write((scope) => renewLease(scope, lease, ttlMs)),
     releaseLease: (lease) => database.write((scope) => releaseLease(scope, lease)),
     leases: (prefix) => liveLeases(database, prefix),
+    figures: () => figures(database),
     openIncidents: () => openIncidents(reads),
     verifyAudit: () => verifyAudit(reads),
     close: () => database.close(),

@@ -1,4 +1,5 @@
 import { startRedis, type RealRedis } from '@salvor/testkit/real/redis'
+import { sampleBackup, sampleCopy, sampleVerification } from '@salvor/testkit/contracts/catalog-samples'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { counting, health, makePlace, startHere } from './service.fixture.ts'
@@ -54,5 +55,28 @@ test('metrics name jobs, queues and services, and never an id', async () => {
   expect(body).toMatch(/salvor_outbox_lag_seconds \d/)
   expect(body).toMatch(/salvor_build_info\{version="[\d.]+"\} 1/)
   expect(body).toMatch(/salvor_event_loop_lag_seconds\{quantile="0.99"\} /)
+  expect(body).toMatch(/salvor_runs\{job="take-backup",state="queued"\} 0/)
+  expect(body).toMatch(/salvor_event_delivery_lag_seconds\{service="notifier"\} \d/)
+  expect(body).toMatch(/salvor_incidents_open 2/)
   for (const id of [run.id, event.id, catalog.id]) expect(body).not.toContain(id)
+})
+
+test('metrics say of each source how old its newest good backup is, and what its copies are worth', async () => {
+  using place = makePlace(null)
+  await using started = await startHere(place, [counting().definition])
+  const { catalog } = started.runtime.deps
+  const backup = sampleBackup({ size_bytes: 1000, source_bytes: 4000, duration_ms: 2500 })
+  await catalog.transaction({ service: 'cli' }, async (tx) => {
+    await tx.recordBackup(backup)
+    await tx.recordCopy(sampleCopy(backup, { state: 'proven' }))
+    await tx.recordVerification(sampleVerification(backup, { level: 'restore' }))
+  })
+  const { body } = await health(started.process.http_port, 'metrics')
+  expect(body).toContain('salvor_recovery_point_timestamp_seconds{source="clinic",state="proven"} 1764275970.301002')
+  expect(body).toContain('salvor_verification_last_success_timestamp_seconds{source="clinic",level="restore"} 1764')
+  expect(body).toContain('salvor_backup_last_size_bytes{source="clinic",type="full"} 1000')
+  expect(body).toContain('salvor_backup_last_duration_seconds{source="clinic",type="full"} 2.5')
+  expect(body).toContain('salvor_copies{store="local",state="corrupt"} 0')
+  expect(body).toContain('salvor_copies{store="local",state="proven"} 1')
+  for (const secret of [backup.id, backup.filename]) expect(body).not.toContain(secret)
 })

@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry, type GaugeConfiguration } from 'prom-client'
 import type { Catalog } from '@salvor/shared/ports/catalog'
+import { catalogMetrics } from './catalog-metrics.ts'
 import type { DispatchObserver } from './dispatch/context.ts'
 import type { Transport } from './queue/transport.ts'
 import { VERSION } from './version.ts'
@@ -78,6 +79,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
   })
   outboxMetrics(registers, options)
+  catalogMetrics(registers, options.catalog, soon)
   queueMetrics(registers, options)
   return {
     registry,

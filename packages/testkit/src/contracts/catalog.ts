@@ -2,6 +2,7 @@ import { describe } from 'vitest'
 import { auditContract } from './catalog-audit.ts'
 import { backupContract } from './catalog-backups.ts'
 import { deliveryContract } from './catalog-delivery.ts'
+import { figuresContract } from './catalog-figures.ts'
 import { leaseContract } from './catalog-leases.ts'
 import { pruneContract } from './catalog-prune.ts'
 import { queueContract } from './catalog-queue.ts'
@@ -25,6 +26,7 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     deliveryContract(open)
     pruneContract(open)
     backupContract(open)
+    figuresContract(open)
     leaseContract(open)
     auditContract(open)
   })
