@@ -22,8 +22,13 @@ export interface CommandNeeds {
   readonly expects?: string
 }
 
+/** The environment of a command whose keyring may be another than the configured one. */
+export function environmentWith(keys: string | undefined): NodeJS.ProcessEnv {
+  return keys === undefined ? process.env : { ...process.env, [KEYRING_VARIABLE]: resolve(keys) }
+}
+
 /** Configuration, catalog and adapters for one command, without workers or a queue. */
 export function openForCommand(options: GlobalOptions, { keys, expects }: CommandNeeds = {}): Promise<Runtime> {
-  const env = keys === undefined ? process.env : { ...process.env, [KEYRING_VARIABLE]: resolve(keys) }
+  const env = environmentWith(keys)
   return openRuntime({ config_file: options.config, env, openCatalog, ...(expects === undefined ? {} : { expects }) })
 }

@@ -21,6 +21,13 @@ function act(command: Command, action: Action): Command {
   })
 }
 
+const STORE = 'a name, or file:///FOLDER, s3://BUCKET/PREFIX, azblob://CONTAINER/PREFIX'
+
+/** Those of the options that were given. */
+function given<K extends string>(options: Record<string, unknown>, ...keys: readonly K[]): { [key in K]?: string } {
+  return Object.fromEntries(keys.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))) as never
+}
+
 const TYPES = ['full', 'incremental', 'archive'] as const
 
 function count(text: string): number {
@@ -80,10 +87,18 @@ function addBackups(program: Command): void {
     })
   }
   const list = program.command('list [source]').description('backups, newest first')
-  example(list.option('--limit <n>', 'at most so many', count, 1000), 'salvor list clinic')
-  act(list, async ([source], options, self) => {
+  list.option('--limit <n>', 'at most so many', count, 1000)
+  list
+    .option('--from <store>', `what a store itself shows: ${STORE}`)
+    .option('--keys <file>', 'keyring that knows the signers')
+  example(list, 'salvor list clinic')
+  act(list, async ([source], options, self, signal) => {
     const { list: run } = await import('./commands/list.ts')
-    return run(source, { ...globalOptions(self), limit: options['limit'] as number })
+    return run(
+      source,
+      { ...globalOptions(self), limit: options['limit'] as number, ...given(options, 'from', 'keys') },
+      signal,
+    )
   })
   const verify = program
     .command('verify <backup> [source]')
@@ -91,12 +106,13 @@ function addBackups(program: Command): void {
   verify.addOption(
     new Option('--level <level>', 'how hard to look').choices([...VERIFICATION_LEVELS]).default('restore'),
   )
-  example(verify.option('--from <store>', 'which copy (default: the best)'), 'salvor verify latest --level restore')
+  verify.option('--from <store>', `which copy (default: the best): ${STORE}`)
+  verify.option('--keys <file>', 'keyring or recovery key that opens it')
+  example(verify, 'salvor verify latest --level restore')
   act(verify, async ([backup = '', source], options, self, signal) => {
     const { verify: run } = await import('./commands/verify.ts')
-    const from = options['from'] as string | undefined
     const level = options['level'] as (typeof VERIFICATION_LEVELS)[number]
-    return run(backup, source, { ...globalOptions(self), level, ...(from === undefined ? {} : { from }) }, signal)
+    return run(backup, source, { ...globalOptions(self), level, ...given(options, 'from', 'keys') }, signal)
   })
   addRestore(program)
 }
@@ -107,20 +123,16 @@ function addRestore(program: Command): void {
     .description('bring a backup back to a new place, or in place')
     .requiredOption('--to <target>', 'a new file (SQLite) or folder (PostgreSQL)')
     .option('--backup <backup>', 'a certain one (default: the newest)')
-    .option('--from <store>', 'which copy to read (default: the best)')
+    .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')
     .option('--in-place', 'replace what is there, after a pre_restore backup of it', false)
     .option('--plan', 'show what would be done and write nothing', false)
   example(restore, 'salvor restore clinic --to /srv/restored/clinic.db')
   act(restore, async ([what = ''], options, self, signal) => {
     const { restore: run } = await import('./commands/restore.ts')
-    const { to, backup, from, keys, inPlace, plan } = options as {
-      to: string
-      inPlace: boolean
-      plan: boolean
-    } & Record<string, string | undefined>
-    const given = Object.fromEntries(Object.entries({ backup, from, keys }).filter(([, value]) => value !== undefined))
-    return run(what, { ...globalOptions(self), to, inPlace, plan, ...given }, signal)
+    const { to, inPlace, plan } = options as { to: string; inPlace: boolean; plan: boolean }
+    const rest = given(options, 'backup', 'from', 'keys')
+    return run(what, { ...globalOptions(self), to, inPlace, plan, ...rest }, signal)
   })
   const status = example(
     program.command('status').description('every source: last good, last proven, next, incidents'),

@@ -22,7 +22,12 @@ export interface CopyAddress {
 export async function readManifest(
   { store, manifest_key, manifest_sha256, keyring }: CopyAddress,
   signal: AbortSignal,
-): Promise<{ readonly manifest: Manifest; readonly signer: Signer; readonly signed_by: string }> {
+): Promise<{
+  readonly manifest: Manifest
+  readonly signer: Signer
+  readonly signed_by: string
+  readonly sha256: string
+}> {
   const file = await readObject(store, manifest_key, MAX_DOCUMENT_BYTES, signal)
   if (manifest_sha256 !== null && sha256(file) !== manifest_sha256) {
     const reason = 'it is not the one that the catalog recorded'

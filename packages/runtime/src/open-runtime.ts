@@ -7,7 +7,7 @@ import type { Deps } from '@salvor/shared/ports/service'
 import { installedAdapters, type Adapters } from './adapters/installed-adapters.ts'
 import { announceCommits, type CommittedWork } from './announce-commits.ts'
 import { systemClock, systemIds } from './clock.ts'
-import { loadConfig } from './config/load-config.ts'
+import { loadConfig, parseConfig } from './config/load-config.ts'
 import type { Environment, LoadedConfig } from './config/loaded-config.ts'
 import { holderAlive, thisHolder } from './holder.ts'
 import { loadKeyring } from './keyring-file.ts'
@@ -26,6 +26,8 @@ export type OpenCatalog = (options: {
 
 export interface RuntimeOptions {
   readonly config_file: string
+  /** The configuration itself, instead of what the file holds. */
+  readonly config_text?: string
   readonly env: Environment
   readonly openCatalog: OpenCatalog
   /** Who works here, in leases and log lines; default: cli. */
@@ -60,7 +62,11 @@ const AT_START = ['catalog_url', 'redis_url', 'http_port', 'pools'] as const
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   await using opened = new AsyncDisposableStack()
   const { env, service = 'cli', adapters = installedAdapters } = options
-  const load = (): Promise<LoadedConfig> => loadConfig(options.config_file, env, adapters)
+  const { config_file, config_text } = options
+  const load = (): Promise<LoadedConfig> =>
+    config_text === undefined
+      ? loadConfig(config_file, env, adapters)
+      : parseConfig(config_text, config_file, env, adapters)
   let config = await load()
   const level = LEVELS.has(env['SALVOR_LOG_LEVEL'] ?? '')
     ? (env['SALVOR_LOG_LEVEL'] as LogLevel)

@@ -22,6 +22,8 @@ export const S3StoreConfig = z
     path_style: z.boolean().default(false),
     access_key_id: secret,
     secret_access_key: secret,
+    /** Of a login that was lent for a while. */
+    session_token: secret.optional(),
     read_access_key_id: secret.optional(),
     read_secret_access_key: secret.optional(),
     delete_access_key_id: secret.optional(),
@@ -48,6 +50,7 @@ export type S3StoreConfig = z.infer<typeof S3StoreConfig>
 export const SECRETS = [
   'access_key_id',
   'secret_access_key',
+  'session_token',
   'read_access_key_id',
   'read_secret_access_key',
   'delete_access_key_id',
@@ -56,8 +59,19 @@ export const SECRETS = [
 
 export type Identity = 'write' | 'read' | 'delete'
 
-export function loginOf(config: S3StoreConfig, identity: Identity): { accessKeyId: string; secretAccessKey: string } {
-  const main = { accessKeyId: config.access_key_id, secretAccessKey: config.secret_access_key }
+interface Login {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string
+}
+
+export function loginOf(config: S3StoreConfig, identity: Identity): Login {
+  const { session_token } = config
+  const main = {
+    accessKeyId: config.access_key_id,
+    secretAccessKey: config.secret_access_key,
+    ...(session_token === undefined ? {} : { sessionToken: session_token }),
+  }
   if (identity === 'write') return main
   const id = config[`${identity}_access_key_id`]
   const key = config[`${identity}_secret_access_key`]

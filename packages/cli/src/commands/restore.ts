@@ -6,7 +6,8 @@ import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { Check } from '@salvor/shared/vocabulary/verification'
 import pc from 'picocolors'
-import { openForCommand, type GlobalOptions } from '../context.ts'
+import type { GlobalOptions } from '../context.ts'
+import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { bytes, done, span, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
 
@@ -21,15 +22,15 @@ export interface RestoreOptions extends GlobalOptions {
 
 /** `salvor restore SOURCE|BACKUP --to TARGET`: always in this process, so that the files appear where the person sits. */
 export async function restore(what: string, options: RestoreOptions, signal: AbortSignal): Promise<Answer> {
-  await using runtime = await openForCommand(options, {
-    keys: options.keys,
-    ...(options.plan ? {} : { expects: 'restore' }),
-  })
+  const needs = { keys: options.keys, ...(options.plan ? {} : { expects: 'restore' }) }
+  const knows = (known: Runtime) => knowsIn(known, what, options.backup, options.from)
+  await using runtime = await openWithFrom(options, options.from, needs, knows, signal)
+  const from = storeIn(runtime, options.from)
+  if (options.inPlace && 'unreadable' in runtime) throw new SalvorError('USAGE', IN_PLACE)
   const backup = await chosen(runtime, what, options.backup)
-  const copies = bestCopies(backup.copies).filter((copy) => options.from === undefined || copy.store === options.from)
+  const copies = bestCopies(backup.copies).filter((copy) => from === undefined || copy.store === from)
   const [copy] = copies
-  if (!copy)
-    throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${options.from ? ` in ${options.from}` : ''}` })
+  if (!copy) throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${from ? ` in ${from}` : ''}` })
   const target = resolve(options.to)
   if (options.plan) return plan(runtime, backup, copy.store, target, options.inPlace)
   const params = { backup_id: backup.id, store: copy.store, target, in_place: options.inPlace }
@@ -45,6 +46,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   }
   const ok = checks.every((check) => check.ok)
   const lines = [
+    ...unreadableLines(unreadableIn(runtime)),
     `${ok ? pc.green('✓') : pc.red('✗')} ${backup.source}  ${backup.filename} from ${copy.store} → ${target}`,
     `  recovered to ${recovered_to} in ${span(duration_ms)}`,
     ...checks.map(
@@ -53,6 +55,24 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   ]
   const document = { backup: backup.id, target, ok, recovered_to, duration_ms, checks, store: copy.store }
   return done(document, lines, ok ? EXIT.done : EXIT.verificationFailed)
+}
+
+/** A pre_restore backup belongs into the catalog that people look into. */
+const IN_PLACE = {
+  reason: '--in-place needs a catalog that knows the backup; restore to a new place and move it there',
+  command: 'restore',
+}
+
+/** Whether the catalog has a copy there of what is asked for. */
+async function knowsIn(
+  { deps }: Runtime,
+  what: string,
+  named: string | undefined,
+  from: string | undefined,
+): Promise<boolean> {
+  const ofSource = named === undefined ? await deps.catalog.backups({ source: what }) : []
+  const known = ofSource.length > 0 ? ofSource : [await deps.catalog.backup(named ?? what).catch(() => null)]
+  return known.some((backup) => backup?.copies.some((copy) => copy.store === from) === true)
 }
 
 /** The backup that was named, or the newest of a source that has a copy to read. */

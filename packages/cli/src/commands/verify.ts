@@ -6,13 +6,15 @@ import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { Failure } from '@salvor/shared/vocabulary/run'
 import type { Check, VerificationLevel } from '@salvor/shared/vocabulary/verification'
 import pc from 'picocolors'
-import { openForCommand, type GlobalOptions } from '../context.ts'
+import type { GlobalOptions } from '../context.ts'
+import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { done, span, stateWord, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
 
 export interface VerifyOptions extends GlobalOptions {
   readonly level: VerificationLevel
   readonly from?: string
+  readonly keys?: string
 }
 
 interface Result {
@@ -36,11 +38,19 @@ export async function verify(
   options: VerifyOptions,
   signal: AbortSignal,
 ): Promise<Answer> {
-  await using runtime = await openForCommand(options, { expects: options.level === 'restore' ? 'prove' : 'inspect' })
-  const backups = await chosen(runtime, which, source)
+  const needs = { keys: options.keys, expects: options.level === 'restore' ? 'prove' : 'inspect' }
+  const knows = async (known: Runtime): Promise<boolean> => {
+    const asked = await chosen(known, which, source).catch(() => [])
+    return asked.some((backup) => backup.copies.some((copy) => copy.store === options.from))
+  }
+  await using runtime = await openWithFrom(options, options.from, needs, knows, signal)
+  const backups =
+    'unreadable' in runtime ? await chosenThere(runtime, which, source) : await chosen(runtime, which, source)
+  const from = storeIn(runtime, options.from)
   const results: Result[] = []
-  for (const backup of backups) results.push(await verifyOne(runtime, backup, options, signal))
-  const lines = results.flatMap((result) => result.lines)
+  for (const backup of backups)
+    results.push(await verifyOne(runtime, backup, { ...options, ...(from === undefined ? {} : { from }) }, signal))
+  const lines = [...unreadableLines(unreadableIn(runtime)), ...results.flatMap((result) => result.lines)]
   const exit = worstExit(results.map((result) => result.exit))
   const [only] = results
   const single = only !== undefined && (which !== 'latest' || source !== undefined)
@@ -72,6 +82,18 @@ async function chosen(
   if (found.length === 0)
     throw new SalvorError('BACKUP_UNKNOWN', { backup: source === undefined ? 'latest' : `latest of ${source}` })
   return found
+}
+
+/** `latest` of every source, or of one, that the store alone shows. */
+async function chosenThere(runtime: Runtime, which: string, source: string | undefined) {
+  const { catalog } = runtime.deps
+  if (which !== 'latest') return [await catalog.backup(which)]
+  const newest = new Map<string, BackupWithCopies>()
+  for (const backup of await catalog.backups(source === undefined ? {} : { source })) {
+    if (!newest.has(backup.source)) newest.set(backup.source, backup)
+  }
+  if (newest.size === 0) throw new SalvorError('BACKUP_UNKNOWN', { backup: `latest of ${source ?? 'the store'}` })
+  return [...newest.values()]
 }
 
 async function verifyOne(

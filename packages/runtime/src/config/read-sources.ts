@@ -53,6 +53,8 @@ export async function readSources(
   adapters: Adapters,
 ): Promise<Map<string, SourceBlock>> {
   const { tree } = reading
+  // An empty list says that there are none on purpose: a configuration for a store alone.
+  if (Array.isArray(value) && value.length === 0) return new Map()
   const all = mappingAt(value, ['sources'], tree)
   if (all && Object.keys(all).length === 0) {
     tree.problems.add(['sources'], 'no source is named', 'write `sources: { app: { engine: sqlite, path: ./app.db } }`')
