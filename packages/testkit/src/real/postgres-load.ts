@@ -49,6 +49,17 @@ export async function clinicState(url: string): Promise<ClinicState> {
   }
 }
 
+/** Over every row of patients, and of visits up to one: equal for a source and a copy that holds the same rows. */
+export async function clinicRows(url: string, upToVisit: number): Promise<{ patients: string; visits: string }> {
+  await using link = await connect(url)
+  const { rows } = await link.client.query<{ patients: string; visits: string }>(
+    `SELECT (SELECT md5(string_agg(md5(p::text), '' ORDER BY id)) FROM patients AS p) AS patients,
+            (SELECT coalesce(md5(string_agg(md5(v::text), '' ORDER BY id)), '') FROM visits AS v WHERE id <= $1) AS visits`,
+    [upToVisit],
+  )
+  return rows[0]!
+}
+
 export interface PgWriter extends AsyncDisposable {
   /** Transactions that the server acknowledged. */
   readonly acknowledged: number

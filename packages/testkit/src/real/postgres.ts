@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  cpSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -82,6 +93,27 @@ export async function startPostgres(options: PostgresOptions): Promise<RealPostg
   }
   left.add(folder)
   return server
+}
+
+/** A server on a copy of a data folder that a restore has made; the folder itself stays as it was restored. */
+export async function startRestored(major: PostgresMajor, dataDir: string): Promise<RealPostgres> {
+  const bin = await postgresPrograms(major)
+  const folder = mkdtempSync(join(tmpdir(), `salvor-pg${major}-restored-`))
+  try {
+    own(folder, 0o700)
+    const server = new LocalPostgres(major, bin, folder)
+    cpSync(dataDir, server.dataDir, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true })
+    for (const name of ['', ...readdirSync(server.dataDir, { recursive: true, encoding: 'utf8' })]) {
+      const path = join(server.dataDir, name)
+      own(path, lstatSync(path).isDirectory() ? 0o700 : 0o600)
+    }
+    await server.start()
+    left.add(folder)
+    return server
+  } catch (error) {
+    remove(folder)
+    throw error
+  }
 }
 
 /** Folders of servers that nobody disposed when the process ends. */
