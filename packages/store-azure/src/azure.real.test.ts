@@ -241,6 +241,36 @@ test('a shared access signature is enough, and what it does not allow is refused
   expect((await failureOf(put(await signed('c'), 'clinic/other', bytes(10)))).code).toBe('STORE_DENIED')
 })
 
+test('one signature writes, one reads and one deletes: each is enough for its part and refused the others', async () => {
+  await using at = await openHarmed()
+  const expiresOn = new Date(Date.now() + 3_600_000)
+  const signed = async (rights: string): Promise<string> => {
+    const client = azurite.client().getContainerClient(at.container)
+    return new URL(await client.generateSasUrl({ permissions: ContainerSASPermissions.parse(rights), expiresOn }))
+      .search
+  }
+  const [writes, reads, deletes] = [await signed('cw'), await signed('rl'), await signed('d')]
+  const place = { container: at.container, account_url: azurite.endpoint }
+  const open = (sas: string, read_sas: string, delete_sas: string) =>
+    new AzureStore('azure', { ...place, sas, read_sas, delete_sas }, HASTY)
+  const store = open(writes, reads, deletes)
+  const data = bytes(40 * MiB)
+  const broken = await store.create(KEY, { size: data.length }, never)
+  await feed(broken, data.subarray(0, 35 * MiB))
+  await broken.abort({ keepParts: true })
+  const resumed = await store.create(KEY, { size: data.length, resume: broken.resumeToken }, never)
+  await feed(resumed, data)
+  await resumed.finish()
+  expect((await readAll(store, KEY)).equals(data)).toBe(true)
+  expect(await listAll(store)).toHaveLength(1)
+  expect((await failureOf(open(writes, reads, writes).delete(KEY, never))).code).toBe('STORE_DENIED')
+  expect((await failureOf(open(reads, reads, reads).delete(KEY, never))).code).toBe('STORE_DENIED')
+  expect((await failureOf(readAll(open(writes, writes, deletes), KEY))).code).toBe('STORE_DENIED')
+  expect((await failureOf(put(open(reads, reads, deletes), `${KEY}.2`, bytes(10)))).code).toBe('STORE_DENIED')
+  await store.delete(KEY, never)
+  expect(await store.head(KEY, never)).toBeNull()
+})
+
 test('an object in the archive tier is proven by what can be seen of it, and reading it says what to do', async () => {
   await using at = await openHarmed({ tier: 'archive' })
   await put(at.store, KEY, bytes(20 * MiB))

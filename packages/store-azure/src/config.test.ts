@@ -11,6 +11,8 @@ test('a connection string, or an address with a shared access signature, opens a
     { connection_string: `BlobEndpoint=http://127.0.0.1:10000/clinic;${login}` },
     { connection_string: 'UseDevelopmentStorage=true' },
     { connection_string: 'BlobEndpoint=https://clinic.blob.core.windows.net;SharedAccessSignature=sv=1&sig=canary' },
+    { connection_string: login, read_connection_string: login, delete_connection_string: login },
+    { account_url: 'https://clinic.blob.core.windows.net', sas: 'sig=w', read_sas: 'sig=r', delete_sas: 'sig=d' },
     { account_url: 'https://clinic.blob.core.windows.net', sas: '?sv=1&sig=canary', prefix: 'prod/eu', tier: 'cool' },
   ])
     expect(given(good).error).toBeUndefined()
@@ -22,6 +24,8 @@ test('what cannot work, or would send a key in the clear, is refused without rep
     [{ account_url: 'https://clinic.blob.core.windows.net' }, /account_url with sas/],
     [{ account_url: 'http://clinic.blob.core.windows.net', sas: 'sig=canary' }, /https/],
     [{ connection_string: login, sas: 'sig=canary' }, /exclude each other/],
+    [{ connection_string: login, read_sas: 'sig=canary' }, /give read_connection_string, or account_url with read_sas/],
+    [{ connection_string: login, delete_connection_string: 'canary' }, /delete_connection_string has no AccountKey/],
     [{ connection_string: 'canary' }, /no AccountKey/],
     [{ connection_string: `DefaultEndpointsProtocol=http;${login}` }, /https/],
     [{ connection_string: `BlobEndpoint=http://10.0.0.1/clinic;${login}` }, /https/],

@@ -9,7 +9,7 @@ import type {
   Unfinished,
 } from '@salvor/shared/ports/store'
 import { assertKeyPrefix, assertObjectKey } from '@salvor/shared/vocabulary/object-key'
-import { AzureStoreConfig } from './config.ts'
+import { AzureStoreConfig, SECRETS } from './config.ts'
 import { isRefusal, ServiceError, storeError } from './errors.ts'
 import { listBlobs } from './list.ts'
 import { lockedUntil } from './lock.ts'
@@ -92,7 +92,9 @@ export class AzureStore implements Store {
     await this.#said(`delete ${key}`, key, async () => {
       try {
         const options = { deleteSnapshots: 'include' as const }
-        await this.#place.request(signal, (abortSignal) => this.#place.blob(key).delete({ ...options, abortSignal }))
+        await this.#place.request(signal, (abortSignal) =>
+          this.#place.blob(key, 'delete').delete({ ...options, abortSignal }),
+        )
       } catch (error) {
         if (!isRefusal(error, 'missing')) throw error
       }
@@ -138,6 +140,6 @@ export class AzureStore implements Store {
 export const adapter = {
   kind: 'azure',
   schema: AzureStoreConfig,
-  secrets: ['connection_string', 'sas'],
+  secrets: SECRETS,
   open: (name, config) => new AzureStore(name, config),
 } satisfies StoreAdapter<AzureStoreConfig>

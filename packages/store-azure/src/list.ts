@@ -30,7 +30,7 @@ async function page(place: AzurePlace, prefix: string, continuationToken: string
   return place.request(signal, async (abortSignal) => {
     const options = { abortSignal, prefix: place.prefix + prefix, includeMetadata: true }
     const settings = { maxPageSize: PAGE, ...(continuationToken ? { continuationToken } : {}) }
-    const { value } = await place.container.listBlobsFlat(options).byPage(settings).next()
+    const { value } = await place.container('read').listBlobsFlat(options).byPage(settings).next()
     if (!value) throw new Error('a page without content')
     return value
   })

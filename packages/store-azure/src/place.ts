@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BlobServiceClient, type BlockBlobClient, type ContainerClient } from '@azure/storage-blob'
 import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
-import type { AzureStoreConfig } from './config.ts'
+import { loginOf, type AzureStoreConfig, type Identity, type Login } from './config.ts'
 import { ServiceError } from './errors.ts'
 
 export interface Timing {
@@ -24,22 +24,27 @@ const LONGEST_WAIT_MS = 60_000
 /** A container with a prefix, and how requests to it are made: each with a deadline, repeated by us and not by the SDK. */
 export class AzurePlace {
   readonly store: string
-  readonly container: ContainerClient
   /** Empty, or ending in `/`. */
   readonly prefix: string
   readonly tier: AzureStoreConfig['tier']
   readonly timing: Timing
+  readonly #containers: Readonly<Record<Identity, ContainerClient>>
 
   constructor(store: string, config: AzureStoreConfig, timing: Timing) {
     this.store = store
-    this.container = serviceOf(config).getContainerClient(config.container)
+    const open = (identity: Identity) => serviceOf(loginOf(config, identity)).getContainerClient(config.container)
+    this.#containers = { write: open('write'), read: open('read'), delete: open('delete') }
     this.prefix = config.prefix === undefined ? '' : `${config.prefix}/`
     this.tier = config.tier
     this.timing = timing
   }
 
-  blob(key: string): BlockBlobClient {
-    return this.container.getBlockBlobClient(this.prefix + key)
+  /** By whom: what is written is looked at by the reader, who also sees what is staged; the deleter does nothing else. */
+  blob(key: string, identity: Identity): BlockBlobClient {
+    return this.container(identity).getBlockBlobClient(this.prefix + key)
+  }
+  container(identity: Identity): ContainerClient {
+    return this.#containers[identity]
   }
 
   /**
@@ -81,7 +86,7 @@ export class AzurePlace {
   }
 }
 
-function serviceOf({ connection_string, account_url, sas }: AzureStoreConfig): BlobServiceClient {
+function serviceOf({ connection_string, account_url, sas }: Login): BlobServiceClient {
   const options = { retryOptions: { maxTries: 1 } }
   if (connection_string !== undefined) return BlobServiceClient.fromConnectionString(connection_string, options)
   return new BlobServiceClient(`${account_url!.replace(/\/+$/, '')}?${sas!.replace(/^\?/, '')}`, undefined, options)

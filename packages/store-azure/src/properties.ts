@@ -12,7 +12,7 @@ export async function propertiesOf(
   signal: AbortSignal,
 ): Promise<BlobGetPropertiesResponse | null> {
   try {
-    return await place.request(signal, (abortSignal) => place.blob(key).getProperties({ abortSignal }))
+    return await place.request(signal, (abortSignal) => place.blob(key, 'read').getProperties({ abortSignal }))
   } catch (error) {
     if (isRefusal(error, 'missing')) return null
     throw error

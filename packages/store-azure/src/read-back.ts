@@ -57,7 +57,7 @@ async function isSame(
 }
 
 async function hasBlocks(place: AzurePlace, { key, blocks }: Sent, signal: AbortSignal): Promise<boolean> {
-  const ask = (abortSignal: AbortSignal) => place.blob(key).getBlockList('committed', { abortSignal })
+  const ask = (abortSignal: AbortSignal) => place.blob(key, 'read').getBlockList('committed', { abortSignal })
   const { committedBlocks = [] } = await place.request(signal, ask)
   return (
     committedBlocks.length === blocks.length &&

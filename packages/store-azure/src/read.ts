@@ -53,7 +53,7 @@ async function openBody(
   signal: AbortSignal,
 ): Promise<Body> {
   const ask = (abortSignal: AbortSignal) =>
-    place.blob(key).download(at, end === null ? undefined : end - at, {
+    place.blob(key, 'read').download(at, end === null ? undefined : end - at, {
       abortSignal,
       maxRetryRequests: 0,
       ...(etag === null ? {} : { conditions: { ifMatch: etag } }),

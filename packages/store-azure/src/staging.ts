@@ -28,7 +28,7 @@ export class Staging {
 
   constructor(place: AzurePlace, key: string, signal: AbortSignal) {
     this.#place = place
-    this.#blob = place.blob(key)
+    this.#blob = place.blob(key, 'write')
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
   }
 
@@ -121,7 +121,7 @@ export async function stagedBlocks(
   key: string,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, number>> {
-  const ask = (abortSignal: AbortSignal) => place.blob(key).getBlockList('uncommitted', { abortSignal })
+  const ask = (abortSignal: AbortSignal) => place.blob(key, 'read').getBlockList('uncommitted', { abortSignal })
   try {
     const { uncommittedBlocks = [] } = await place.request(signal, ask)
     return new Map(uncommittedBlocks.map(({ name, size }) => [name, size]))

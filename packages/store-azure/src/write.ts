@@ -166,7 +166,7 @@ export class AzureWriter implements ObjectWriter {
 
   async #ask(sent: Sent, abortSignal: AbortSignal): Promise<void> {
     const { tier } = this.#place
-    const blob = this.#place.blob(this.#key)
+    const blob = this.#place.blob(this.#key, 'write')
     const options = {
       abortSignal,
       conditions: { ifNoneMatch: '*' },

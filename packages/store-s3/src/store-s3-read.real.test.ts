@@ -138,6 +138,14 @@ describe.skipIf(s3 === null)(`S3 as it is set up ${skipReason}`, () => {
     expect(await codeOf(onlyWriter.head(KEY, never))).toBe('STORE_DENIED')
     const reader = { access_key_id: s3!.reader!.access_key_id, secret_access_key: s3!.reader!.secret_access_key }
     expect(await codeOf(put(at.open(reader), `${KEY}.2`, bytes(10)))).toBe('STORE_DENIED')
+    const deletesAs = (login: typeof writer) =>
+      at.open({ delete_access_key_id: login.access_key_id, delete_secret_access_key: login.secret_access_key })
+    for (const login of [writer, reader]) {
+      expect(await codeOf(deletesAs(login).delete(KEY, never))).toBe('STORE_DENIED')
+    }
+    expect((await readAll(at.store, KEY)).equals(bytes(10))).toBe(true)
+    await at.store.delete(KEY, never)
+    expect(await at.store.head(KEY, never)).toBeNull()
   })
 
   test('storage class, server-side encryption and prefix are as configured', async () => {

@@ -11,8 +11,6 @@ const LATER: readonly (readonly [pattern: string, feature: string])[] = [
   ['stores.*.object_lock', 'object lock'],
   ['stores.*.lock', 'object lock'],
   ['stores.*.lock_credentials', 'object lock'],
-  ['stores.*.delete_credentials', 'a separate identity for deletions'],
-  ['stores.*.read_credentials', 'a separate identity for reading'],
   ['sources.*.paths', 'a source of several files'],
   ['sources.*.objectives', 'objectives'],
   ['sources.*.drills', 'drills'],
