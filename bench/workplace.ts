@@ -1,11 +1,12 @@
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Runnable } from './measure.ts'
 
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../packages/cli/src/main.ts')
+/** The command of this checkout, as a user starts it: what was compiled from the present sources. */
+const SALVOR = fileURLToPath(new URL('../salvor', import.meta.url))
 
 /** Everything of one bench lies in one folder in memory, so that no disk decides; removed at the end. */
 export interface Workplace extends Disposable {
@@ -18,6 +19,8 @@ export interface Workplace extends Disposable {
 }
 
 export function makeWorkplace(): Workplace {
+  // Compiled now, so that no measurement counts it.
+  execFileSync(SALVOR, ['--version'], { stdio: ['ignore', 'ignore', 'inherit'] })
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'salvor-bench-'))
   // PostgreSQL servers run as another user when the bench runs as root.
   chmodSync(folder, 0o755)
@@ -34,11 +37,7 @@ export function makeWorkplace(): Workplace {
       writeFileSync(path(name), text, { mode: 0o600 })
       return path(name)
     },
-    salvor: (...args) => ({
-      command: process.execPath,
-      args: ['--conditions=source', '--disable-warning=ExperimentalWarning', MAIN, ...args],
-      cwd: folder,
-    }),
+    salvor: (...args) => ({ command: SALVOR, args, cwd: folder }),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   }
 }

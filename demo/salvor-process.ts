@@ -1,14 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../packages/cli/src/main.ts')
-const NODE = ['--conditions=source', '--disable-warning=ExperimentalWarning']
+/** The command of this checkout, which runs what was compiled from the present sources. */
+const SALVOR = fileURLToPath(new URL('../salvor', import.meta.url))
 
 /** The salvor command in a folder, as a person would type it there; its stdout. Throws with stderr when it fails. */
 export async function salvor(cwd: string, ...args: string[]): Promise<string> {
-  const child = spawn(process.execPath, [...NODE, MAIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(SALVOR, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
   const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), exit(child)])
   if (code !== 0) throw new Error(`salvor ${args.join(' ')} ended with ${code}: ${err || out}`)
   return out
@@ -22,9 +21,8 @@ export interface DemoService extends AsyncDisposable {
 }
 
 /** One service as a process of its own; its log goes into a file. Disposing stops it in good order. */
-/** One service as a process of its own; its log goes into a file. Disposing stops it in good order. */
 export function startService(cwd: string, name: string, logFile: string): DemoService {
-  const child = spawn(process.execPath, [...NODE, MAIN, 'service', name], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(SALVOR, ['service', name], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
   const log = createWriteStream(logFile)
   child.stdout.pipe(log, { end: false })
   child.stderr.pipe(log, { end: false })

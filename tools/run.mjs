@@ -1,8 +1,10 @@
 // Sets up what is missing (Node 24, pnpm, packages, Redis) and then runs a command with it. Plain JavaScript for Node 18 and
-// newer, since it is what runs before anything is there. `--here` keeps the caller's folder. Everything it says goes to stderr.
-import { spawn } from 'node:child_process'
-import { delimiter, dirname, join } from 'node:path'
+// newer, since it is what runs before anything is there. `--salvor` stands for the compiled salvor command, in the caller's
+// folder. Everything it says goes to stderr.
+import { spawn, spawnSync } from 'node:child_process'
+import { basename, delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { build, remember } from './setup/build.mjs'
 import { locked } from './setup/lock.mjs'
 import { packages } from './setup/packages.mjs'
 import { unsupported } from './setup/platform.mjs'
@@ -11,15 +13,14 @@ import { toolchain } from './setup/toolchain.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const args = process.argv.slice(2)
-const here = args[0] === '--here'
-const [command, ...rest] = here ? args.slice(1) : args
+const salvor = args[0] === '--salvor'
 const say = (text) => process.stderr.write(`salvor: ${text}\n`)
 
 try {
   const refusal = unsupported()
   if (refusal) throw new Error(refusal)
-  const env = await locked(join(root, '.cache/setup.lock'), setUp)
-  await run(env)
+  const { env, command } = await locked(join(root, '.cache/setup.lock'), setUp)
+  await run(env, command)
 } catch (error) {
   say(error.message)
   process.exitCode = 1
@@ -30,18 +31,25 @@ function setUp() {
   const before = toolchain(root, say)
   env.PATH = [...before, join(root, 'node_modules/.bin'), env.PATH].join(delimiter)
   packages(root, env, say)
-  // Halves the start of every process: sources are stripped of their types once.
-  env.NODE_COMPILE_CACHE ??= join(root, '.cache/compile')
-  if (!env.REDIS_URL) {
-    const server = redis(root, env, say)
-    if (server) env.REDIS_SERVER = server
+  // A little before: file systems round their times down.
+  const since = new Date(Date.now() - 50)
+  const server = env.REDIS_URL ? '' : (redis(root, env, say) ?? '')
+  if (server !== '') env.REDIS_SERVER = server
+  if (!salvor) {
+    // Halves the start of every process: sources are stripped of their types once.
+    env.NODE_COMPILE_CACHE ??= join(root, '.cache/compile')
+    return { env, command: args }
   }
-  return env
+  const made = build(root, env, say)
+  const node = spawnSync('node', ['-p', 'process.execPath'], { env, encoding: 'utf8' }).stdout.trim()
+  env.NODE_COMPILE_CACHE ??= join(made, 'compiled')
+  remember(root, since, [basename(made), node, server])
+  return { env, command: [node, join(made, 'main.js'), ...args.slice(1)] }
 }
 
 /** Signals and the exit code are passed on. A terminal gives Ctrl-C to the child itself: once is enough. */
-async function run(env) {
-  const child = spawn(command, rest, { cwd: here ? process.cwd() : root, stdio: 'inherit', env })
+async function run(env, [program, ...rest]) {
+  const child = spawn(program, rest, { cwd: salvor ? process.cwd() : root, stdio: 'inherit', env })
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))
   await new Promise((resolve, reject) => {

@@ -1,12 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { expect } from 'vitest'
 
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../packages/cli/src/main.ts')
-const NODE = ['--conditions=source', '--disable-warning=ExperimentalWarning']
+/** The command of this checkout, which runs what was compiled from the present sources. */
+const SALVOR = fileURLToPath(new URL('../../salvor', import.meta.url))
+let compiled: Promise<unknown> | null = null
 
 export interface Ended {
   readonly code: number | null
@@ -36,6 +38,8 @@ export interface Service {
 }
 
 export async function makeHome(): Promise<Home> {
+  // Once, so that later starts are one process each, which a test may kill.
+  await (compiled ??= promisify(execFile)(SALVOR, ['--version']))
   const folder = await mkdtemp(join(tmpdir(), 'salvor-test-'))
   const services: Service[] = []
   const env = { ...process.env, NO_COLOR: '1' }
@@ -60,7 +64,7 @@ export async function makeHome(): Promise<Home> {
 }
 
 function command(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[], killAfterMs?: number): Promise<Ended> {
-  const child = spawn(process.execPath, [...NODE, MAIN, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(SALVOR, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const out: Buffer[] = []
   const err: Buffer[] = []
   child.stdout.on('data', (data: Buffer) => out.push(data))
@@ -81,7 +85,7 @@ function command(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[], k
 }
 
 function startService(cwd: string, name: string, env: NodeJS.ProcessEnv): Service {
-  const child = spawn(process.execPath, [...NODE, MAIN, 'service', name], {
+  const child = spawn(SALVOR, ['service', name], {
     cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -20,9 +20,7 @@ export interface SqliteProcessOptions {
   readonly failure: (failed: ReportOf<'failed'>) => SalvorError
 }
 
-/** Salvor's own sources run as they are in development, and compiled in an image: the child is of the same kind. */
-const FROM_SOURCES = import.meta.url.endsWith('.ts')
-const ENTRY = fileURLToPath(new URL(FROM_SOURCES ? './child/main.ts' : './child/main.js', import.meta.url))
+const ENTRY = fileURLToPath(new URL('./child/main.ts', import.meta.url))
 /** Tasks that give SQLite more than a name: elsewhere a path that begins with `file:` is only a path. */
 const BY_URL: ReadonlySet<Request['task']> = new Set(['examine', 'claim'])
 const STDERR_KEPT = 4_000
@@ -30,7 +28,7 @@ const STDERR_KEPT = 4_000
 export function startSqlite(request: Request, options: SqliteProcessOptions): SqliteProcess {
   if (options.signal.aborted) throw new SalvorError('INTERRUPTED', {}, options.signal.reason)
   const child = fork(ENTRY, [], {
-    execArgv: FROM_SOURCES ? ['--conditions=source'] : [],
+    execArgv: ENTRY.endsWith('.ts') ? ['--conditions=source'] : [],
     env: { SQLITE_TMPDIR: options.scratch, SQLITE_USE_URI: BY_URL.has(request.task) ? '1' : '0' },
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

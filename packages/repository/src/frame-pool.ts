@@ -1,4 +1,3 @@
-import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { CompressionChoice } from '@salvor/shared/vocabulary/source'
@@ -101,8 +100,7 @@ export class FramePool implements AsyncDisposable {
   }
 
   async #start(compression: CompressionChoice): Promise<void> {
-    const extension = extname(import.meta.url)
-    const thread = new Worker(new URL(`./frame-worker${extension}`, import.meta.url), {
+    const thread = new Worker(new URL('./frame-worker.ts', import.meta.url), {
       workerData: { memory: this.memory.shared, slotBytes: this.memory.slotBytes, compression },
       execArgv: [],
       env: {},

@@ -1,6 +1,4 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { asSalvorError, fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Log } from '@salvor/shared/ports/log'
 import type { Tasks } from '@salvor/shared/ports/tasks'
@@ -105,9 +103,8 @@ function result(ending: Ending | null, died: SalvorError, signal: AbortSignal): 
 }
 
 function start(task: string, options: ForkOptions, variables: readonly string[]): ChildProcess {
-  const suffix = extname(fileURLToPath(import.meta.url))
-  const main = options.main ?? new URL(`./task-main${suffix}`, import.meta.url)
-  const sources = suffix === '.ts' ? ['--conditions=source'] : []
+  const main = options.main ?? new URL('./task-main.ts', import.meta.url)
+  const sources = main.pathname.endsWith('.ts') ? ['--conditions=source'] : []
   return fork(main, [task], {
     env: without(options.env, variables),
     execArgv: [...sources, `--max-old-space-size=${options.max_old_space_mb}`],

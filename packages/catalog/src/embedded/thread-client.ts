@@ -24,8 +24,7 @@ export class ThreadClient {
   #ended: EmbeddedError | null = null
 
   constructor() {
-    const file = import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js'
-    this.#worker = new Worker(new URL(file, import.meta.url), { name: 'salvor-catalog', execArgv: [] })
+    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { name: 'salvor-catalog', execArgv: [] })
     this.#worker.on('message', (reply: Reply) => this.#settle(reply))
     this.#worker.on('error', (error) => this.#end(`its thread failed: ${error.message}`))
     this.#worker.on('exit', () => this.#end('its thread has ended'))

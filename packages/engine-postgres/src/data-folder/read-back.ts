@@ -9,8 +9,7 @@ export class ReadBack implements AsyncDisposable {
 
   constructor(root: string, journal: string) {
     this.journal = journal
-    const file = import.meta.url.endsWith('.ts') ? './checksum-worker.ts' : './checksum-worker.js'
-    this.#worker = new Worker(new URL(file, import.meta.url), {
+    this.#worker = new Worker(new URL('./checksum-worker.ts', import.meta.url), {
       workerData: { root: Buffer.from(`${root}/`, 'utf8'), journal },
     })
     this.#ended = once(this.#worker, 'exit')

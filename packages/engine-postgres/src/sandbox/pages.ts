@@ -16,8 +16,7 @@ export async function verifyPages(
   for await (const { name, type } of walk(data)) if (type === 'file' && RELATION.test(name)) files.push(name)
   const { blockSize, blocksPerSegment } = control
   const work: PageWork = { root: data, files, blockSize, blocksPerSegment }
-  const file = import.meta.url.endsWith('.ts') ? './page-worker.ts' : './page-worker.js'
-  const worker = new Worker(new URL(file, import.meta.url), { workerData: work })
+  const worker = new Worker(new URL('./page-worker.ts', import.meta.url), { workerData: work })
   try {
     const [report] = (await once(worker, 'message', { signal })) as [PageReport]
     return { ...report, files: files.length }

@@ -16,8 +16,7 @@ process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 
 process.once('message', (request: Request) => {
-  const entry = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
-  const worker = new Worker(entry, { workerData: request })
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: request })
   const lockLimit = request.task === 'hold' ? request.write_lock_ms : 0
   // After the start of the other thread, which would inherit it. A watchdog that comes late is none.
   if (request.task === 'hold') goFirst()
