@@ -201,6 +201,16 @@ export const CODES = {
     4,
   ),
 
+  // Continuous WAL and point-in-time restore.
+  WAL_CONFLICT: row(
+    '{source}: store {store} holds another {name} already: {why}',
+    'two servers write WAL under one source, or a restored one goes on as the old: give each a source of its own',
+    false,
+  ),
+  WAL_NOT_STREAMED: row('{source}: the WAL is not streamed: {reason}', '{fix}', false),
+  WAL_MISSING: row('{source}: {name} is not stored', 'salvor window {source}', false),
+  TARGET_OUTSIDE_WINDOW: row('{source} cannot be restored to {target}: {reason}', 'salvor window {source}', false, 2),
+
   // The product itself.
   CATALOG_UNREACHABLE: row(
     'The catalog cannot be reached: {reason}',
