@@ -22,7 +22,9 @@ describe.each(POSTGRES_MAJORS)('logging in to PostgreSQL %i', (major) => {
   let certificates: Certificates
   beforeAll(async () => {
     certificates = makeCertificates(folder.path, 'IP:127.0.0.1,DNS:db.test')
-    server = await startPostgres({ major, hba: HBA, ssl: certificates })
+    // The default of 13 is MD5.
+    const settings = { password_encryption: 'scram-sha-256' }
+    server = await startPostgres({ major, hba: HBA, ssl: certificates, settings })
     for (const role of ['backup', 'tls', 'clear', 'refused']) {
       await server.query(`CREATE ROLE ${role} LOGIN REPLICATION PASSWORD '${PASSWORD}'`)
     }

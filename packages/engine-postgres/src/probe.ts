@@ -2,7 +2,7 @@ import type { SourceProbe } from '@salvor/shared/ports/engine'
 import { openLink, type Environment } from './environment.ts'
 import { loginFailure } from './failures.ts'
 import { Link } from './protocol/link.ts'
-import { COMMAND_IDLE_MS, NO_PAGE_CHECKS, serverFacts, sourceDb } from './server-facts.ts'
+import { COMMAND_IDLE_MS, serverFacts, serverNotices, sourceDb } from './server-facts.ts'
 import { tablespacesUnsupported } from './snapshot.ts'
 
 /** Logs in as a backup would, and asks what can be asked without changing anything. */
@@ -14,12 +14,10 @@ export async function probe(env: Environment, signal: AbortSignal): Promise<Sour
     if (details !== null && details.tablespaces > 0) {
       throw tablespacesUnsupported(env.context.source, details.tablespaces)
     }
-    const notices: string[] = []
-    if (!facts.dataChecksums) notices.push(NO_PAGE_CHECKS)
+    const notices = serverNotices(facts)
     if (facts.replicationSlots === 0) {
       notices.push('max_replication_slots is 0: the server may remove WAL that a long backup still needs')
     }
-    if (facts.standby) notices.push('this server is a standby: a promotion ends a running backup')
     return {
       version: facts.version,
       source_db: sourceDb(env.address, facts),

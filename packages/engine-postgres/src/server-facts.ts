@@ -22,17 +22,17 @@ export interface ServerFacts {
 }
 
 const OLDEST = 13
+/** The newest major that the tests run against. A newer one is taken at its word, with a notice. */
 const NEWEST = 18
 
-/** What a replication link tells about its server. Refuses versions that Salvor does not know. */
+/** What a replication link tells about its server. Refuses versions whose protocol is another. */
 export async function serverFacts(link: Link, source: string, signal: AbortSignal): Promise<ServerFacts> {
   const versionNum = Number(await show(link, 'server_version_num', signal))
   const version = link.parameters.get('server_version') ?? String(versionNum)
   const major = Math.floor(versionNum / 10_000)
-  if (major < OLDEST || major > NEWEST) {
-    const what = `PostgreSQL ${version} is not supported (${OLDEST} to ${NEWEST} are)`
-    const fix = major > NEWEST ? 'use a newer Salvor' : 'upgrade the server'
-    throw new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix })
+  if (major < OLDEST) {
+    const what = `PostgreSQL ${version} is not supported (${OLDEST} and newer are)`
+    throw new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix: 'upgrade the server' })
   }
   const [identity] = await link.rows('IDENTIFY_SYSTEM', COMMAND_IDLE_MS, signal)
   const [systemId, timeline] = identity?.rows[0] ?? []
@@ -48,8 +48,16 @@ export async function serverFacts(link: Link, source: string, signal: AbortSigna
     clusterName: await show(link, 'cluster_name', signal),
     maxSlotWalKeepSize: keep === '-1' ? null : keep,
     replicationSlots: Number(await show(link, 'max_replication_slots', signal)),
-    standby: link.parameters.get('in_hot_standby') === 'on',
+    standby: await isStandby(link, signal),
   }
+}
+
+/** Servers before 14 do not say it by themselves; where writing is not allowed by a setting, it cannot be told there. */
+async function isStandby(link: Link, signal: AbortSignal): Promise<boolean> {
+  const said = link.parameters.get('in_hot_standby')
+  if (said !== undefined) return said === 'on'
+  const readOnly = await show(link, 'transaction_read_only', signal)
+  return readOnly === 'on' && (await show(link, 'default_transaction_read_only', signal)) === 'off'
 }
 
 async function show(link: Link, setting: string, signal: AbortSignal): Promise<string> {
@@ -62,6 +70,17 @@ async function show(link: Link, setting: string, signal: AbortSignal): Promise<s
 /** `host:port/cluster_name`; the name only where the cluster has one. */
 export function sourceDb(address: Address, facts: ServerFacts): string {
   return facts.clusterName === '' ? whereIs(address) : `${whereIs(address)}/${facts.clusterName}`
+}
+
+/** What is worth telling about a server before and after each backup. */
+export function serverNotices({ major, version, dataChecksums, standby }: ServerFacts): string[] {
+  return [
+    ...(dataChecksums ? [] : [NO_PAGE_CHECKS]),
+    ...(major > NEWEST ? [`PostgreSQL ${version} is newer than what Salvor is tested with (${NEWEST})`] : []),
+    ...(standby
+      ? ['the server is a standby: a backup lacks what it has not replayed, and a promotion ends one that runs']
+      : []),
+  ]
 }
 
 export const NO_PAGE_CHECKS = 'pages verified: no (data checksums are off on the server: pg_checksums --enable)'

@@ -1,4 +1,4 @@
-import { POSTGRES_MAJORS_HERE, startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
+import { POSTGRES_MAJORS, startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { clinicState, createClinicPg, startPgWriter, CLINIC_PG_CHECKS } from '@salvor/testkit/real/postgres-load'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotFacts } from '@salvor/shared/ports/engine'
@@ -14,7 +14,7 @@ import { snapshot } from './snapshot.ts'
 
 const VERIFY_BACKUP = '/usr/lib/postgresql/15/bin/pg_verifybackup'
 
-describe.each(POSTGRES_MAJORS_HERE)('a base backup of PostgreSQL %i', (major) => {
+describe.each(POSTGRES_MAJORS)('a base backup of PostgreSQL %i', (major) => {
   const folder = temporaryFolder()
   const file = join(folder.path, 'backup.tar')
   const target = join(folder.path, 'restored')
@@ -84,6 +84,16 @@ describe.each(POSTGRES_MAJORS_HERE)('a base backup of PostgreSQL %i', (major) =>
     const error = await failed(backUp(engine(), join(folder.path, 'damaged.tar')))
     expect(error.code).toBe('SOURCE_DAMAGED')
   })
+})
+
+test('a server newer than the tests know is backed up, with a notice', async () => {
+  using folder = temporaryFolder()
+  await using server = await startPostgres({ major: 18 })
+  await using proxy = await changingProxy(server.port, ['180004', '190004'])
+  const engine = engineOf(`postgres://postgres@127.0.0.1:${proxy.port}/postgres`, folder.path)
+  const newer: unknown = expect.arrayContaining([expect.stringContaining('newer than what Salvor is tested with')])
+  expect((await engine.probe(never)).notices).toEqual(newer)
+  expect((await backUp(engine, join(folder.path, 'newer.tar'))).notices).toEqual(newer)
 })
 
 describe('a base backup that is broken off', () => {
@@ -196,16 +206,33 @@ async function failed(promise: Promise<unknown>): Promise<SalvorError> {
 }
 
 /** Passes on `limit` bytes of each answer, then nothing, and keeps the connections open. */
-async function swallowingProxy(port: number, limit: number): Promise<{ port: number } & AsyncDisposable> {
+function swallowingProxy(port: number, limit: number): Promise<{ port: number } & AsyncDisposable> {
+  return proxyTo(port, () => {
+    let passed = 0
+    return (chunk) => ((passed += chunk.length) < limit ? chunk : null)
+  })
+}
+
+/** Changes one text into another of the same length, where it comes in one piece. */
+function changingProxy(port: number, [from, to]: [string, string]): Promise<{ port: number } & AsyncDisposable> {
+  return proxyTo(port, () => (chunk) => Buffer.from(chunk.toString('latin1').replaceAll(from, to), 'latin1'))
+}
+
+async function proxyTo(
+  port: number,
+  answers: () => (chunk: Buffer) => Buffer | null,
+): Promise<{ port: number } & AsyncDisposable> {
   const sockets = new Set<Socket>()
   const proxy: Server = createServer((client) => {
     const upstream = connect(port, '127.0.0.1')
-    let passed = 0
+    const pass = answers()
     upstream.on('data', (chunk) => {
-      passed += chunk.length
-      if (passed < limit) client.write(chunk)
+      const passed = pass(chunk)
+      if (passed !== null) client.write(passed)
     })
     client.on('data', (chunk) => upstream.write(chunk))
+    client.on('end', () => upstream.end())
+    upstream.on('end', () => client.end())
     for (const socket of [client, upstream]) sockets.add(socket.on('error', () => undefined))
   })
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))

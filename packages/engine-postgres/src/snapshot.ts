@@ -12,7 +12,7 @@ import { copyFailure } from './failures.ts'
 import type { Room } from './protocol/framer.ts'
 import type { Link, Row } from './protocol/link.ts'
 import { LinkLost, type ServerError } from './protocol/server-error.ts'
-import { NO_PAGE_CHECKS, serverFacts, sourceDb, type ServerFacts } from './server-facts.ts'
+import { serverFacts, serverNotices, sourceDb, type ServerFacts } from './server-facts.ts'
 import { BLOCK, headerLike, padded } from './tar/header.ts'
 
 const PROGRESS_EVERY = 4 * 1024 * 1024
@@ -135,8 +135,8 @@ function snapshotFacts(
 ): SnapshotFacts {
   const warnings = link.notices.filter(({ severity }) => severity === 'WARNING')
   const unread = warnings.some(namesRelationFile)
-  const notices = [...(walNotice === null ? [] : [walNotice]), ...warnings.map(({ message }) => message)]
-  if (!facts.dataChecksums) notices.unshift(NO_PAGE_CHECKS)
+  const told = [...(walNotice === null ? [] : [walNotice]), ...warnings.map(({ message }) => message)]
+  const notices = [...serverNotices(facts), ...told]
   return {
     source_db: sourceDb(env.address, facts),
     consistent_at: copy.consistentAt!,

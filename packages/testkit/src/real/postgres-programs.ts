@@ -2,6 +2,7 @@ import { accessSync, constants, cpSync, existsSync, mkdtempSync, rmSync } from '
 import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 export type PostgresMajor = 13 | 14 | 15 | 16 | 17 | 18
 
@@ -15,8 +16,8 @@ const folders = new Map<PostgresMajor, string>()
 export async function postgresPrograms(major: PostgresMajor): Promise<string> {
   const known = folders.get(major)
   if (known !== undefined) return known
-  const variable = `TEST_POSTGRES_${major}_BIN`
-  const candidates = [process.env[variable], await fromNpm(major), `/usr/lib/postgresql/${major}/bin`]
+  const variable = variableOf(major)
+  const candidates = [process.env[variable], await fromNpm(major), distribution(major)]
   const found = candidates.find((bin) => bin !== undefined && existsSync(join(bin, 'initdb')))
   if (found === undefined) {
     throw new Error(
@@ -26,6 +27,16 @@ export async function postgresPrograms(major: PostgresMajor): Promise<string> {
   const bin = runsAs(join(found, 'postgres')) ? found : reachableCopy(found)
   folders.set(major, bin)
   return bin
+}
+
+const variableOf = (major: PostgresMajor): string => `TEST_POSTGRES_${major}_BIN`
+const distribution = (major: PostgresMajor): string => `/usr/lib/postgresql/${major}/bin`
+
+/** Whether `postgresPrograms` will find any. */
+export function hasPrograms(major: PostgresMajor): boolean {
+  const npm = `../../node_modules/pg${major}-${process.platform}-${process.arch}/native/bin`
+  const places = [process.env[variableOf(major)], fileURLToPath(new URL(npm, import.meta.url)), distribution(major)]
+  return places.some((bin) => bin !== undefined && existsSync(join(bin, 'initdb')))
 }
 
 async function fromNpm(major: PostgresMajor): Promise<string | undefined> {
