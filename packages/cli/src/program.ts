@@ -36,6 +36,14 @@ function count(text: string): number {
   return number
 }
 
+/** Gathers `OLD=NEW`: paths, in which only the first `=` divides. */
+function tablespace(text: string, gathered: Readonly<Record<string, string>>): Record<string, string> {
+  const [, old, place] = /^([^=]+)=(.+)$/.exec(text) ?? []
+  if (old === undefined || place === undefined) throw new InvalidArgumentError('write OLD=NEW, two folders')
+  if (Object.hasOwn(gathered, old)) throw new InvalidArgumentError(`${old} is named twice`)
+  return { ...gathered, [old]: place }
+}
+
 /** Every command with its options and an example; DESIGN names them. */
 export function buildProgram(version: string): Command {
   const program = new Command('salvor')
@@ -126,13 +134,15 @@ function addRestore(program: Command): void {
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')
     .option('--in-place', 'replace what is there, after a pre_restore backup of it', false)
+    .option('--tablespace <old=new>', 'PostgreSQL: where a tablespace comes back; may be repeated', tablespace, {})
     .option('--plan', 'show what would be done and write nothing', false)
   example(restore, 'salvor restore clinic --to /srv/restored/clinic.db')
   act(restore, async ([what = ''], options, self, signal) => {
     const { restore: run } = await import('./commands/restore.ts')
     const { to, inPlace, plan } = options as { to: string; inPlace: boolean; plan: boolean }
+    const tablespaces = options['tablespace'] as Readonly<Record<string, string>>
     const rest = given(options, 'backup', 'from', 'keys')
-    return run(what, { ...globalOptions(self), to, inPlace, plan, ...rest }, signal)
+    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, ...rest }, signal)
   })
   const status = example(
     program.command('status').description('every source: last good, last proven, next, incidents'),

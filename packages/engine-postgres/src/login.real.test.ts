@@ -158,14 +158,4 @@ describe('reaching a server', () => {
       retryable: true,
     })
   })
-
-  test('a cluster with tablespaces of its own is refused before a byte is copied', async () => {
-    using folder = temporaryFolder()
-    await using server = await startPostgres({ major: 18, settings: { allow_in_place_tablespaces: 'on' } })
-    await server.query("CREATE TABLESPACE elsewhere LOCATION ''")
-    const engine = engineOf(server.url, folder.path)
-    await expect(engine.probe(never)).rejects.toMatchObject({ code: 'SOURCE_UNSUPPORTED' })
-    const sink = { write: () => expect.fail('a byte was copied'), writeFile: () => expect.fail() }
-    await expect(engine.snapshot(sink, never)).rejects.toMatchObject({ code: 'SOURCE_UNSUPPORTED' })
-  })
 })

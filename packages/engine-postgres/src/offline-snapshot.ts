@@ -2,14 +2,16 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { EngineContext, SnapshotFacts } from '@salvor/shared/ports/engine'
 import { closeSync, openSync, readSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ManifestSpool } from './base-backup/manifest-spool.ts'
 import { crc32c } from './data-folder/crc32c.ts'
-import { readControlFile } from './data-folder/control-file.ts'
+import { readControlFile, type ControlFile } from './data-folder/control-file.ts'
 import { ManifestWriter } from './data-folder/manifest-writer.ts'
 import { pathBelow } from './data-folder/member-name.ts'
 import { LinkRefused, walk, type FolderEntry } from './data-folder/walk.ts'
+import { tablespaceFacts } from './tablespaces/facts.ts'
+import { linkOf } from './tablespaces/places.ts'
 import { assertStoppedDataFolder } from './target.ts'
 import { BLOCK, makeHeader, padded, TarInvalid } from './tar/header.ts'
 
@@ -30,7 +32,8 @@ export async function offlineSnapshot(
     // Nobody commits in a stopped server: it holds its newest state now.
     const instant = context.now()
     await using spool = await ManifestSpool.create(context.scratch_dir)
-    await new OfflineCopy(context, folder, sink, spool).run(major, control.systemId, signal)
+    const tablespaces = tablespaceFacts(context.source, await tablespaceLinks(folder))
+    await new OfflineCopy(context, folder, sink, spool).run(major, control, signal)
     await assertStoppedDataFolder(folder)
     return {
       source_db: folder,
@@ -43,6 +46,7 @@ export async function offlineSnapshot(
         pages_verified: false,
         consistent_at: instant,
         offline: true,
+        ...tablespaces,
       },
       notices: [],
     }
@@ -69,11 +73,12 @@ class OfflineCopy {
     this.#spool = spool
   }
 
-  async run(major: number, systemId: string, signal: AbortSignal): Promise<void> {
-    for await (const { size } of walk(this.#folder)) this.#total += size
-    await this.#spool.write(Buffer.from(this.#manifest.head(major, systemId)))
+  async run(major: number, control: ControlFile, signal: AbortSignal): Promise<void> {
+    const versionFolder = `PG_${major}_${control.catalogVersion}`
+    for await (const { size } of walk(this.#folder, versionFolder)) this.#total += size
+    await this.#spool.write(Buffer.from(this.#manifest.head(major, control.systemId)))
     let owner = { uid: 0, gid: 0, mtime: 0 }
-    for await (const entry of walk(this.#folder)) {
+    for await (const entry of walk(this.#folder, versionFolder)) {
       signal.throwIfAborted()
       owner = entry
       await this.#member(entry, signal)
@@ -118,9 +123,16 @@ class OfflineCopy {
   }
 }
 
+/** Oid and place of each tablespace that is a link, as a server would tell them. */
+async function tablespaceLinks(folder: string): Promise<[string, string | null][]> {
+  const entries = await readdir(join(folder, 'pg_tblspc'), { withFileTypes: true })
+  const links = entries.filter((entry) => entry.isSymbolicLink() && /^\d+$/.test(entry.name))
+  return await Promise.all(links.map(async ({ name }) => [name, await linkOf(folder, name)] as [string, string | null]))
+}
+
 function offlineFailure(error: unknown, source: string, folder: string): unknown {
   if (error instanceof LinkRefused || error instanceof TarInvalid) {
-    const fix = 'move the tablespace into the data folder, or restore to another place'
+    const fix = 'put what it leads to into its place, or restore to another place'
     return new SalvorError('SOURCE_UNSUPPORTED', { source, what: `${folder}: ${error.message}`, fix }, error)
   }
   const code = (error as NodeJS.ErrnoException).code

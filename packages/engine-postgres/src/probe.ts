@@ -3,17 +3,13 @@ import { openLink, type Environment } from './environment.ts'
 import { loginFailure } from './failures.ts'
 import { Link } from './protocol/link.ts'
 import { COMMAND_IDLE_MS, serverFacts, serverNotices, sourceDb } from './server-facts.ts'
-import { tablespacesUnsupported } from './snapshot.ts'
 
 /** Logs in as a backup would, and asks what can be asked without changing anything. */
 export async function probe(env: Environment, signal: AbortSignal): Promise<SourceProbe> {
   await using link = await openLink(env, 'replication', signal)
   try {
     const facts = await serverFacts(link, env.context.source, signal)
-    const details = await databaseDetails(env, signal)
-    if (details !== null && details.tablespaces > 0) {
-      throw tablespacesUnsupported(env.context.source, details.tablespaces)
-    }
+    const bytes = await databaseBytes(env, signal)
     const notices = serverNotices(facts)
     if (facts.replicationSlots === 0) {
       notices.push('max_replication_slots is 0: the server may remove WAL that a long backup still needs')
@@ -21,7 +17,7 @@ export async function probe(env: Environment, signal: AbortSignal): Promise<Sour
     return {
       version: facts.version,
       source_db: sourceDb(env.address, facts),
-      size_bytes: details?.bytes ?? null,
+      size_bytes: bytes,
       notices,
     }
   } catch (error) {
@@ -29,21 +25,16 @@ export async function probe(env: Environment, signal: AbortSignal): Promise<Sour
   }
 }
 
-const DETAILS = `
-  SELECT (SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')),
-         (SELECT sum(pg_database_size(oid)) FROM pg_database
-          WHERE has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE'))`
+const BYTES = `
+  SELECT sum(pg_database_size(oid)) FROM pg_database
+  WHERE has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')`
 
-/** A role that has REPLICATION only may be unable to log in to a database: then these stay unknown. */
-async function databaseDetails(
-  env: Environment,
-  signal: AbortSignal,
-): Promise<{ tablespaces: number; bytes: number } | null> {
+/** A role that has REPLICATION only may be unable to log in to a database: then this stays unknown. */
+async function databaseBytes(env: Environment, signal: AbortSignal): Promise<number | null> {
   try {
     await using link = await Link.open(env.address, 'sql', signal)
-    const [set] = await link.rows(DETAILS, COMMAND_IDLE_MS, signal)
-    const [tablespaces, bytes] = set?.rows[0] ?? []
-    return { tablespaces: Number(tablespaces), bytes: Number(bytes) }
+    const [set] = await link.rows(BYTES, COMMAND_IDLE_MS, signal)
+    return Number(set?.rows[0]?.[0])
   } catch {
     signal.throwIfAborted()
     return null

@@ -157,11 +157,11 @@ describe('restoring a base backup', () => {
     await stopPostgres(running, target, 'fast')
   })
 
-  test('a link to a tablespace in a stopped data folder is refused clearly', async () => {
+  test('a link out of a stopped data folder that is no tablespace is refused clearly', async () => {
     const { symlinkSync } = await import('node:fs')
     const target = join(folder.path, 'linked')
     await engine().restore(contentOf(file), request(target), never)
-    symlinkSync('/tmp', join(target, 'pg_tblspc', '16400'))
+    symlinkSync('/tmp', join(target, 'base', '16400'))
     using sink = fileSink(join(folder.path, 'linked.tar'))
     await expect(engine().offlineSnapshot(target, sink, never)).rejects.toMatchObject({ code: 'SOURCE_UNSUPPORTED' })
   })

@@ -14,6 +14,10 @@ import { ownerFor, settle } from './data-folder/settle.ts'
 import { standAlone } from './data-folder/settings.ts'
 import { unpack } from './data-folder/unpack.ts'
 import { segmentsOf } from './data-folder/wal-segments.ts'
+import { tablespacesOf } from './tablespaces/facts.ts'
+import { dropMap } from './tablespaces/map.ts'
+import { choosePlaces, type Placed } from './tablespaces/places.ts'
+import { TablespaceStages } from './tablespaces/stages.ts'
 import { assertTarget } from './target.ts'
 import { TarInvalid } from './tar/header.ts'
 
@@ -26,16 +30,22 @@ export async function restore(
 ): Promise<RestoreFacts> {
   const target = resolve(request.target)
   await assertTarget(target, request.in_place)
+  const placed = await choosePlaces(request, target)
   const recoveredTo = instantOfFacts(request)
   let stage: Stage | null = null
   try {
     stage = await makeStage(target)
     const owner = await ownerFor(target)
-    const checks = await fill(context, stage.path, content, request, signal)
+    await using tablespaces = await TablespaceStages.make(stage.path, placed)
+    const checks = await fill(context, stage.path, { content, request, tablespaces }, signal)
+    await tablespaces.finish(owner, signal)
     await settle(stage.path, owner, signal)
     await assertTarget(target, request.in_place)
-    const kept = await putInPlace(stage, target, context.now())
-    if (kept !== null) checks.push(keptCheck(kept))
+    await choosePlaces(request, target)
+    const kept = await putInPlace(stage, target, context.now(), tablespaces.staged)
+    tablespaces.keep()
+    if (placed.length > 0) checks.push(placesCheck(placed))
+    if (kept.length > 0) checks.push(keptCheck(kept))
     return { recovered_to: recoveredTo, checks }
   } catch (error) {
     if (stage !== null) await removeStage(stage)
@@ -44,23 +54,29 @@ export async function restore(
   }
 }
 
+interface Filling {
+  readonly content: ArtifactContent
+  readonly request: RestoreRequest
+  readonly tablespaces: TablespaceStages
+}
+
 /** Unpacks into `folder` and compares every file with the manifest; the settings are made last, they are not in it. */
 async function fill(
   context: EngineContext,
   folder: string,
-  content: ArtifactContent,
-  request: RestoreRequest,
+  { content, request, tablespaces }: Filling,
   signal: AbortSignal,
 ): Promise<Check[]> {
   const began = context.now()
   await using readBack = new ReadBack(folder, join(context.scratch_dir, 'unpacked.journal'))
-  await unpack(reported(context, content, signal), folder, (name) => readBack.add(name))
+  await unpack(reported(context, content, signal), folder, (name) => readBack.add(name), tablespaces.folders)
   await readBack.finish()
   const unpacked = context.now()
   const compared = await compareWithManifest(join(folder, 'backup_manifest'), readBack.journal, signal)
   const control = await readControlFile(folder)
   const segments = await assertWal(folder, compared, control)
   await assertIdentity(folder, control, request)
+  await dropMap(folder, tablespacesOf(request.engine_facts), signal)
   const { created } = await standAlone(folder, control)
   const done = context.now()
   return [
@@ -78,7 +94,11 @@ const check = (name: string, detail: string, milliseconds: number): Check => ({
   duration_ms: Math.round(milliseconds),
 })
 
-const keptCheck = (kept: string): Check => check('former data', `kept at ${kept}; remove it when it is not needed`, 0)
+const keptCheck = (kept: readonly string[]): Check =>
+  check('former data', `kept at ${kept.join(' and ')}; remove it when it is not needed`, 0)
+
+const placesCheck = (placed: readonly Placed[]): Check =>
+  check('tablespaces', placed.map(({ location, place }) => `${location} at ${place}`).join(', '), 0)
 
 function settingsDetail(created: readonly string[]): string {
   const own = 'follows no other server, and archive_mode is off (last line of postgresql.auto.conf)'

@@ -1,4 +1,3 @@
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { SnapshotFacts } from '@salvor/shared/ports/engine'
 import { epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
@@ -13,7 +12,8 @@ import type { Room } from './protocol/framer.ts'
 import type { Link, Row } from './protocol/link.ts'
 import { LinkLost, type ServerError } from './protocol/server-error.ts'
 import { serverFacts, serverNotices, sourceDb, type ServerFacts } from './server-facts.ts'
-import { BLOCK, headerLike, padded } from './tar/header.ts'
+import { tablespaceFacts } from './tablespaces/facts.ts'
+import { BLOCK, headerLike, padded, type TarHeader } from './tar/header.ts'
 
 const PROGRESS_EVERY = 4 * 1024 * 1024
 const MANIFEST = 'backup_manifest'
@@ -26,12 +26,12 @@ export async function snapshot(env: Environment, sink: SnapshotSink, signal: Abo
     await using hold = await holdWal(link, facts, env, signal)
     await using spool = await ManifestSpool.create(env.context.scratch_dir)
     const both = AbortSignal.any([signal, hold.signal])
-    const copy = new BaseBackupCopy(env, sink, spool)
+    const copy = new BaseBackupCopy(env, sink, spool, facts.major)
     const receiver = new BaseBackupReceiver(copy, facts.major)
     const command = baseBackupCommand({ label: 'salvor', major: facts.major })
     await link.run(command, receiver, () => copy.idleLimit, both)
     // Only now is it known that no page failed its checksum: that error comes after the last byte.
-    await copy.finish(facts.major, both)
+    await copy.finish(both)
     return snapshotFacts(env, facts, copy, link, hold.notice)
   } catch (error) {
     signal.throwIfAborted()
@@ -44,21 +44,26 @@ class BaseBackupCopy implements BaseBackupParts {
   readonly #env: Environment
   readonly #sink: SnapshotSink
   readonly #spool: ManifestSpool
-  readonly #tail: ArchiveTail
+  readonly #major: number
+  #rows: readonly Row[] = []
+  #tail: ArchiveTail | null = null
+  /** Bytes of the archives before the present one. */
+  #before = 0
   #total: number | null = null
   #reported = 0
   start: { lsn: string; timeline: number } | null = null
   stop: { lsn: string; timeline: number } | null = null
   consistentAt: Instant | null = null
 
-  constructor(env: Environment, sink: SnapshotSink, spool: ManifestSpool) {
+  constructor(env: Environment, sink: SnapshotSink, spool: ManifestSpool, major: number) {
     this.#env = env
     this.#sink = sink
     this.#spool = spool
-    this.#tail = new ArchiveTail(
-      (part) => this.#sink.write(part),
-      ({ name }) => this.#member(name),
-    )
+    this.#major = major
+  }
+  /** Tablespaces of their own: oid and place. */
+  get ownTablespaces(): readonly Row[] {
+    return this.#rows.slice(0, -1)
   }
   get idleLimit(): number {
     const { checkpoint_ms, copy_ms } = this.#env.deadlines
@@ -70,20 +75,33 @@ class BaseBackupCopy implements BaseBackupParts {
   }
 
   tablespaces(rows: readonly Row[]): void {
-    const others = rows.filter(([oid]) => oid !== null)
-    if (others.length > 0) throw tablespacesUnsupported(this.#env.context.source, others.length)
-    const kilobytes = Number(rows[0]?.[2] ?? Number.NaN)
+    tablespaceFacts(this.#env.context.source, rows.slice(0, -1))
+    this.#rows = rows
+    const kilobytes = rows.reduce((sum, [, , size]) => sum + Number(size ?? Number.NaN), 0)
     this.#total = Number.isFinite(kilobytes) ? kilobytes * 1024 : null
   }
 
+  archiveBegins(row: number): void {
+    this.#endArchive()
+    const oid = this.#rows[row]?.[0] ?? null
+    const seen = oid === null ? (header: TarHeader) => this.#member(header) : () => undefined
+    this.#tail = new ArchiveTail((part) => this.#sink.write(part), seen, oid === null ? '' : `pg_tblspc/${oid}`)
+  }
+
+  #endArchive(): void {
+    if (this.#tail?.isComplete(this.#major) === false) throw cutShort()
+    this.#before += this.#tail?.bytes ?? 0
+  }
+
   /** The server sends this file last and ends the backup then: what was committed before is in the copy. */
-  #member(name: string): void {
+  #member({ name }: TarHeader): void {
     if (name === 'global/pg_control') this.consistentAt = this.#env.context.now()
   }
 
   archive(part: Buffer): Room {
-    const room = this.#tail.write(part)
-    if (this.#tail.bytes - this.#reported >= PROGRESS_EVERY) this.#report()
+    const tail = this.#tail!
+    const room = tail.write(part)
+    if (this.#before + tail.bytes - this.#reported >= PROGRESS_EVERY) this.#report()
     return room
   }
 
@@ -96,12 +114,10 @@ class BaseBackupCopy implements BaseBackupParts {
   }
 
   /** Checks that everything came, and writes the last member. */
-  async finish(major: number, signal: AbortSignal): Promise<void> {
-    const { template } = this.#tail
-    const whole = this.#tail.isComplete(major) && this.start !== null && this.stop !== null
-    if (!whole || template === null || this.consistentAt === null) {
-      throw new LinkLost('the server ended the base backup before it was whole')
-    }
+  async finish(signal: AbortSignal): Promise<void> {
+    const template = this.#tail?.template ?? null
+    const whole = this.#tail?.isComplete(this.#major) === true && this.start !== null && this.stop !== null
+    if (!whole || template === null || this.consistentAt === null) throw cutShort()
     await this.#spool.verify(signal)
     const seconds = Number(epochMicros(this.consistentAt) / 1_000_000n)
     await this.#sink.write(headerLike(template, MANIFEST, this.#spool.size, seconds))
@@ -111,20 +127,13 @@ class BaseBackupCopy implements BaseBackupParts {
   }
 
   #report(): void {
-    this.#reported = this.#tail.bytes
+    this.#reported = this.#before + (this.#tail?.bytes ?? 0)
     const total = this.#total === null ? null : Math.max(this.#total, this.#reported)
     this.#env.context.progress({ phase: 'copy', done_bytes: this.#reported, total_bytes: total })
   }
 }
 
-export function tablespacesUnsupported(source: string, count: number): SalvorError {
-  const what = `${count} tablespace(s) besides the default cannot be backed up yet`
-  return new SalvorError('SOURCE_UNSUPPORTED', {
-    source,
-    what,
-    fix: 'ALTER TABLE … SET TABLESPACE pg_default, then DROP TABLESPACE',
-  })
-}
+const cutShort = (): LinkLost => new LinkLost('the server ended the base backup before it was whole')
 
 function snapshotFacts(
   env: Environment,
@@ -151,6 +160,7 @@ function snapshotFacts(
       data_checksums: facts.dataChecksums,
       pages_verified: facts.dataChecksums && !unread,
       consistent_at: copy.consistentAt!,
+      ...tablespaceFacts(env.context.source, copy.ownTablespaces),
     },
     notices,
   }

@@ -64,8 +64,14 @@ The database is now restored.db. Stop the program that uses the old one, remove 
 
 const TAR_TEXT = `
 The data folder is now restored/. For PostgreSQL: give it to the user that runs the server (chown -R), use the server's own major
-version, and start it with this folder. Tablespaces are the folders pg_tblspc/<oid>: one may be moved to another disk and a
-link put in its place. WAL after the backup is replayed through restore_command and recovery.signal, as PostgreSQL documents.
+version, and start it with this folder. Where restored/pg_tblspc holds folders, these are tablespaces, named by their oids, and
+restored/tablespace_map says where each lay. Servers want links in their places, to folders that nobody else uses. For each:
+
+    mv restored/pg_tblspc/<oid> /the/new/place
+    ln -s /the/new/place restored/pg_tblspc/<oid>
+
+and then, or the server would make the old links anew: rm -f restored/tablespace_map
+WAL after the backup is replayed through restore_command and recovery.signal, as PostgreSQL documents.
 `
 
 /** The last step of an incremental: the backups below it, each by its own RECOVERY.md, then all together. */

@@ -18,6 +18,8 @@ export interface RestoreOptions extends GlobalOptions {
   readonly keys?: string
   readonly inPlace: boolean
   readonly plan: boolean
+  /** New places of tablespaces by their former ones. */
+  readonly tablespaces: Readonly<Record<string, string>>
 }
 
 /** `salvor restore SOURCE|BACKUP --to TARGET`: always in this process, so that the files appear where the person sits. */
@@ -32,8 +34,9 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const [copy] = copies
   if (!copy) throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${from ? ` in ${from}` : ''}` })
   const target = resolve(options.to)
+  const tablespaces = placesOf(options.tablespaces, backup)
   if (options.plan) return plan(runtime, backup, copy.store, target, options.inPlace)
-  const params = { backup_id: backup.id, store: copy.store, target, in_place: options.inPlace }
+  const params = { backup_id: backup.id, store: copy.store, target, in_place: options.inPlace, tablespaces }
   const wish = { job: 'restore-backup', source: backup.source, params } as const
   const label = `restore ${backup.source}`
   const { run } = await perform(runtime, wish, { label, quiet: options.json, signal, alwaysHere: true })
@@ -73,6 +76,15 @@ async function knowsIn(
   const ofSource = named === undefined ? await deps.catalog.backups({ source: what }) : []
   const known = ofSource.length > 0 ? ofSource : [await deps.catalog.backup(named ?? what).catch(() => null)]
   return known.some((backup) => backup?.copies.some((copy) => copy.store === from) === true)
+}
+
+function placesOf(wishes: RestoreOptions['tablespaces'], backup: BackupWithCopies): Record<string, string> | undefined {
+  const places = Object.entries(wishes).map(([old, place]) => [old, resolve(place)])
+  if (places.length === 0) return undefined
+  if (backup.engine !== 'postgres') {
+    throw new SalvorError('USAGE', { reason: `a backup of ${backup.engine} has no tablespaces`, command: 'restore' })
+  }
+  return Object.fromEntries(places) as Record<string, string>
 }
 
 /** The backup that was named, or the newest of a source that has a copy to read. */

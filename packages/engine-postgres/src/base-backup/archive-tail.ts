@@ -1,13 +1,15 @@
-import { BLOCK, isZeroBlock, padded, parseHeader, type TarHeader } from '../tar/header.ts'
+import { BLOCK, isZeroBlock, moveBelow, padded, parseHeader, type TarHeader } from '../tar/header.ts'
 import type { Room } from '../protocol/framer.ts'
 
 /**
- * Passes a tar archive on, without the zero blocks at its end, so that a further member can follow. Ranges of the
- * chunks are handed on in place; only a header that lies across two chunks is copied.
+ * Passes a tar archive on, without the zero blocks at its end, so that a further member can follow; each of its members
+ * below `folder`, if one is given. Ranges of the chunks are handed on and changed in place; only a header that lies
+ * across two chunks is copied.
  */
 export class ArchiveTail {
   readonly #out: (part: Buffer) => Room
   readonly #seen: (header: TarHeader) => void
+  readonly #folder: string
   readonly #held = Buffer.alloc(BLOCK)
   #filled = 0
   /** Data and padding of the present member that are still to come. */
@@ -17,13 +19,16 @@ export class ArchiveTail {
   template: Buffer | null = null
   bytes = 0
 
-  constructor(out: (part: Buffer) => Room, seen: (header: TarHeader) => void) {
+  constructor(out: (part: Buffer) => Room, seen: (header: TarHeader) => void, folder = '') {
     this.#out = out
     this.#seen = seen
+    this.#folder = folder
   }
   /** No member is cut short; and the zero block that ends an archive came, or this server sends none (before 15). */
   isComplete(major: number): boolean {
-    return this.#left === 0 && this.#filled === 0 && (this.#ended || (major < 15 && this.template !== null))
+    // The folder of a tablespace may be empty; the data folder never is.
+    const began = this.template !== null || this.#folder !== ''
+    return this.#left === 0 && this.#filled === 0 && (this.#ended || (major < 15 && began))
   }
 
   /** `part` must stay as it is until the result resolves. */
@@ -67,6 +72,7 @@ export class ArchiveTail {
     this.template ??= Buffer.from(block)
     this.#left = padded(header.size)
     this.#seen(header)
+    if (this.#folder !== '') moveBelow(block, this.#folder)
     return false
   }
 

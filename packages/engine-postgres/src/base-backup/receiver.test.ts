@@ -22,12 +22,19 @@ function row(...columns: (string | null)[]): Buffer {
   return message('D', Buffer.concat(parts))
 }
 const START = [message('T', ''), row('0/2000028', '1'), message('C', 'SELECT\0')]
-const SPACES = [message('T', ''), row(null, null, '22222'), message('C', 'SELECT\0')]
+const SPACES = [
+  message('T', ''),
+  row('16400', '/srv/fast', '11111'),
+  row(null, null, '22222'),
+  message('C', 'SELECT\0'),
+]
 const STOP = [message('T', ''), row('0/2000100', '1'), message('C', 'SELECT\0'), message('C', 'BASE_BACKUP\0')]
 const MODERN = [
   ...START,
   ...SPACES,
   message('H', '\0\0\0'),
+  message('d', 'n16400.tar\0/srv/fast\0'),
+  message('d', 'dfast'),
   message('d', 'nbase.tar\0\0'),
   message('d', 'dfirst '),
   message('d', 'p\0\0\0\0\0\0\0\u0007'),
@@ -40,6 +47,9 @@ const MODERN = [
 const CLASSIC = [
   ...START,
   ...SPACES,
+  message('H', '\0\0\0'),
+  message('d', 'fast'),
+  message('c', ''),
   message('H', '\0\0\0'),
   message('d', 'first '),
   message('d', 'second'),
@@ -57,6 +67,7 @@ async function receive(stream: Buffer, cut: number, major: number): Promise<stri
   const parts: BaseBackupParts = {
     started: (lsn, timeline) => void told.push(`from ${lsn} on ${timeline}`),
     tablespaces: (rows) => void told.push(`spaces ${rows.length}`),
+    archiveBegins: (row) => void (archive += `[${row}]`),
     archive: (part) => void (archive += part.toString('latin1')),
     manifest: (part) => void (manifest += part.toString('latin1')),
     stopped: (lsn, timeline) => void told.push(archive, manifest, `to ${lsn} on ${timeline}`),
@@ -64,7 +75,7 @@ async function receive(stream: Buffer, cut: number, major: number): Promise<stri
   const receiver = new BaseBackupReceiver(parts, major)
   const framer = new Framer({
     message: (type, body) => receiver.message(type, body),
-    copyData: (part, first) => receiver.copyData(part, first),
+    copyData: (part, first, last) => receiver.copyData(part, first, last),
   })
   await framer.push(stream.subarray(0, cut))
   await framer.push(stream.subarray(cut))
@@ -79,23 +90,35 @@ test.each([
   for (let cut = 0; cut <= stream.length; cut++) {
     expect(await receive(stream, cut, major)).toEqual([
       'from 0/2000028 on 1',
-      'spaces 1',
-      'first second',
+      'spaces 2',
+      '[0]fast[1]first second',
       '{ manifest }',
       'to 0/2000100 on 1',
     ])
   }
 })
 
-test('an archive besides base.tar, data before it and unknown parts are refused', async () => {
+test('an archive of no tablespace, data before one and unknown parts are refused', async () => {
   const before = Buffer.concat([...START, ...SPACES, message('H', '\0\0\0')])
   for (const parts of [
     [message('d', 'dtoo early')],
-    [message('d', 'nbase.tar\0\0'), message('d', 'n16400.tar\0\0')],
+    [message('d', 'nbase.tar\0\0')],
+    [message('d', 'n16400.tar\0\0'), message('d', 'n16401.tar\0\0')],
+    [message('d', 'n16400.tar\0\0'), message('d', 'nbase.tar\0\0'), message('d', 'nbase.tar\0\0')],
+    [message('d', 'm'), message('d', 'n16400.tar\0\0')],
     [message('d', '?what')],
     [message('d', '')],
   ]) {
     const stream = Buffer.concat([before, ...parts])
     await expect(receive(stream, stream.length, 17)).rejects.toThrow(LinkLost)
   }
+})
+
+test.each([
+  ['none for the data folder', [row('16400', '/srv/fast', '1')]],
+  ['an oid that leads elsewhere', [row('../16400', '/srv/fast', '1'), row(null, null, '1')]],
+  ['none at all', []],
+])('tablespaces with %s are refused', async (_what, rows) => {
+  const stream = Buffer.concat([...START, message('T', ''), ...rows, message('C', 'SELECT\0')])
+  await expect(receive(stream, stream.length, 17)).rejects.toThrow(LinkLost)
 })

@@ -8,21 +8,32 @@ export interface BaseBackupParts {
   started(lsn: string, timeline: number): void
   /** One row per tablespace: oid (null: the data folder itself), place, size in kB. Before the first byte of data. */
   tablespaces(rows: readonly Row[]): void
+  /** The archive of that row begins; the one before is through. */
+  archiveBegins(row: number): void
   archive(part: Buffer): Room
   manifest(part: Buffer): Room
   stopped(lsn: string, timeline: number): void
 }
 
+/** `<oid>.tar` or `base.tar`; the place that follows does not matter. */
+const LONGEST_NAME = 32
+
 const KIND = { archive: 0x6e, manifest: 0x6d, data: 0x64, progress: 0x70 } as const
 
-/** Takes the answer to BASE_BACKUP apart: one COPY with tagged messages from 15 on, a COPY for each archive before. */
+/**
+ * Takes the answer to BASE_BACKUP apart: one COPY with tagged messages from 15 on, a COPY for each archive before.
+ * Tablespaces come in the order of their rows, the data folder last, then the manifest.
+ */
 export class BaseBackupReceiver implements Exchange {
   readonly #parts: BaseBackupParts
   readonly #tagged: boolean
   #sets: Row[][] = []
   #copies = 0
+  /** Rows of the tablespaces, the data folder's last; and the archives of them so far. */
+  #rows: readonly Row[] = []
   #archives = 0
   #kind = 0
+  #name = ''
   #current: 'none' | 'archive' | 'manifest' = 'none'
 
   constructor(parts: BaseBackupParts, major: number) {
@@ -41,32 +52,58 @@ export class BaseBackupReceiver implements Exchange {
   #beginCopy(): void {
     this.#copies++
     if (this.#tagged) return
-    // The tablespaces were refused unless there is only one, so the first COPY is the archive.
-    this.#current = this.#copies === 1 ? 'archive' : 'manifest'
+    if (this.#archives < this.#rows.length) this.#beginArchive()
+    else this.#current = 'manifest'
+  }
+
+  #beginArchive(): void {
+    if (this.#current === 'manifest') throw new LinkLost('an archive behind the manifest')
+    this.#current = 'archive'
+    this.#parts.archiveBegins(this.#archives++)
   }
 
   #completed(): void {
     const rows = this.#sets.at(-1)
     const sets = this.#sets.length
     if (sets === 1 && rows) this.#parts.started(...position(rows))
-    else if (sets === 2 && rows && this.#copies === 0) this.#parts.tablespaces(rows)
+    else if (sets === 2 && rows && this.#copies === 0) this.#tablespaces(rows)
     else if (sets === 3 && rows) this.#parts.stopped(...position(rows))
     // The command's own completion follows without a row set: an empty one keeps it apart.
     if (sets === 3) this.#sets.push([])
   }
 
-  copyData(part: Buffer, first: boolean): Room {
+  #tablespaces(rows: readonly Row[]): void {
+    const last = rows.at(-1)
+    if (last?.[0] !== null || !rows.slice(0, -1).every(([oid]) => /^[1-9]\d{0,9}$/.test(oid ?? ''))) {
+      throw new LinkLost('a base backup without the data folder as its last tablespace')
+    }
+    this.#rows = rows
+    this.#parts.tablespaces(rows)
+  }
+
+  copyData(part: Buffer, first: boolean, last: boolean): Room {
     if (!this.#tagged) return this.#data(part)
     if (first) this.#begin(part[0])
     const body = first ? part.subarray(1) : part
+    if (this.#kind === KIND.archive) this.#archiveName(body, last)
     return this.#kind === KIND.data && body.length > 0 ? this.#data(body) : undefined
   }
 
   #begin(kind: number | undefined): void {
-    if (kind === KIND.archive && ++this.#archives === 1) this.#current = 'archive'
+    if (kind === KIND.archive) this.#name = ''
     else if (kind === KIND.manifest) this.#current = 'manifest'
     else if (kind !== KIND.data && kind !== KIND.progress) throw new LinkLost('an unknown part of the base backup')
     this.#kind = kind
+  }
+
+  #archiveName(part: Buffer, last: boolean): void {
+    this.#name += part.toString('latin1', 0, LONGEST_NAME)
+    if (!last) return
+    const row = this.#rows[this.#archives]
+    if (row === undefined || this.#name.split('\0')[0] !== `${row[0] ?? 'base'}.tar`) {
+      throw new LinkLost('an archive that belongs to no tablespace')
+    }
+    this.#beginArchive()
   }
 
   #data(part: Buffer): Room {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 /** What global/pg_control tells (PostgreSQL 13 to 18, 64 bit). */
 export interface ControlFile {
   readonly systemId: string
+  readonly catalogVersion: number
   /** Shut down cleanly: 1 in a primary, 2 in a standby. */
   readonly state: number
   readonly blockSize: number
@@ -39,6 +40,7 @@ export async function readControlFile(dataFolder: string): Promise<ControlFile> 
   const parameters = Object.fromEntries(PARAMETERS.map((name, i) => [name, bytes.readInt32LE(180 + 4 * i)]))
   return {
     systemId: bytes.readBigUInt64LE(0).toString(),
+    catalogVersion: bytes.readUInt32LE(12),
     state: bytes.readInt32LE(16),
     blockSize: bytes.readUInt32LE(216),
     blocksPerSegment: bytes.readUInt32LE(220),

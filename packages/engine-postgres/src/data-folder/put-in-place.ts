@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { syncFolder } from './settle.ts'
+import { make, move, relink, runAll, unmake, type Step } from './steps.ts'
 
 /** A new folder beside the target, or inside it where the target is a mount point: then only its contents can be swapped. */
 export interface Stage {
@@ -9,7 +10,7 @@ export interface Stage {
   readonly inside: boolean
 }
 
-const STAGE = '.salvor-'
+export const STAGE = '.salvor-'
 const BEFORE = '.before-'
 /** Moved last: without it no server starts in a folder that is half swapped. */
 const LAST = 'PG_VERSION'
@@ -32,63 +33,79 @@ async function isMountPoint(target: string): Promise<boolean> {
   return own !== null && own.dev !== (await stat(dirname(target))).dev
 }
 
-/** Swaps the stage into place. Gives the path under which the former contents are kept; null when there were none. */
-export async function putInPlace(stage: Stage, target: string, now: Instant): Promise<string | null> {
+/** What comes into places of its own when the stage goes into place: contents of `path`, a folder in `place`. */
+export interface StagedTablespace {
+  readonly oid: string
+  readonly place: string
+  readonly path: string
+}
+
+/**
+ * Swaps the stage into place, and the tablespaces with it: all, or nothing. In between, no server starts in the target.
+ * Gives the paths under which the former contents are kept; their data folder has its tablespaces still.
+ */
+export async function putInPlace(
+  stage: Stage,
+  target: string,
+  now: Instant,
+  tablespaces: readonly StagedTablespace[] = [],
+): Promise<string[]> {
   const stamp = now.replace(/\.\d+Z$/, '').replace(/\D/g, '')
-  return stage.inside ? swapContents(stage, target, stamp) : swapFolder(stage, target, stamp)
-}
-
-async function swapFolder(stage: Stage, target: string, stamp: string): Promise<string | null> {
-  const kept = await moveAside(target, `${target}${BEFORE}${stamp}`)
-  try {
-    await rename(stage.path, target)
-  } catch (error) {
-    if (kept !== null) await rename(kept, target)
-    throw error
+  const data = stage.inside ? await swapContents(stage, target, stamp) : await swapFolder(stage, target, stamp)
+  const swaps: Swap[] = []
+  for (const one of tablespaces) swaps.push(await swapTablespace(one, stamp, data.kept))
+  const all = [data, ...swaps]
+  await runAll([...all.flatMap(({ out }) => out), ...swaps.flatMap((swap) => swap.in), ...data.in])
+  for (const { emptied } of all) if (emptied !== null) await rmdir(emptied)
+  for (const folder of new Set([dirname(target), target, ...tablespaces.map(({ place }) => place)])) {
+    await syncFolder(folder)
   }
-  await syncFolder(dirname(target))
-  return kept
+  return all.flatMap(({ kept }) => (kept === null ? [] : [kept]))
 }
 
-async function moveAside(target: string, aside: string): Promise<string | null> {
+interface Swap {
+  /** Takes the former contents away. */
+  readonly out: readonly Step[]
+  readonly in: readonly Step[]
+  readonly kept: string | null
+  /** A folder that is empty when all is done. */
+  readonly emptied: string | null
+}
+
+async function swapFolder(stage: Stage, target: string, stamp: string): Promise<Swap> {
   const entries = await readdir(target).catch(() => null)
-  if (entries === null) return null
-  if (entries.length === 0) {
-    await rmdir(target)
-    return null
-  }
-  await rename(target, aside)
-  return aside
+  const fresh = { in: [move(stage.path, target)], emptied: null }
+  if (entries === null) return { ...fresh, out: [], kept: null }
+  if (entries.length === 0) return { ...fresh, out: [unmake(target)], kept: null }
+  const kept = `${target}${BEFORE}${stamp}`
+  return { ...fresh, out: [move(target, kept)], kept }
 }
 
-async function swapContents(stage: Stage, target: string, stamp: string): Promise<string | null> {
-  const fresh = inOrder(await readdir(stage.path))
+async function swapContents(stage: Stage, target: string, stamp: string): Promise<Swap> {
   const former = inOrder((await readdir(target)).filter((name) => !isStageName(name))).toReversed()
+  const moves = async () =>
+    inOrder(await readdir(stage.path)).map((name) => move(join(stage.path, name), join(target, name)))
+  const fresh = { in: await moves(), emptied: stage.path }
+  if (former.length === 0) return { ...fresh, out: [], kept: null }
   const kept = join(target, `${STAGE}${BEFORE.slice(1)}${stamp}`)
-  if (former.length > 0) await mkdir(kept, 0o700)
-  const moves = [
-    ...former.map((name) => [join(target, name), join(kept, name)] as const),
-    ...fresh.map((name) => [join(stage.path, name), join(target, name)] as const),
-  ]
-  await moveAll(moves, former.length > 0 ? kept : null)
-  await rmdir(stage.path)
-  await syncFolder(target)
-  return former.length > 0 ? kept : null
+  return { ...fresh, out: [make(kept), ...former.map((name) => move(join(target, name), join(kept, name)))], kept }
 }
 
-/** All moves, or none: what was moved goes back in reverse order. */
-async function moveAll(moves: readonly (readonly [from: string, to: string])[], made: string | null): Promise<void> {
-  const done: (readonly [from: string, to: string])[] = []
-  try {
-    for (const [from, to] of moves) {
-      await rename(from, to)
-      done.push([from, to])
-    }
-  } catch (error) {
-    for (const [from, to] of done.toReversed()) await rename(to, from)
-    if (made !== null) await rmdir(made)
-    throw error
-  }
+/** Only folders of the same name change places: a tablespace's folder may serve clusters of other versions, too. */
+async function swapTablespace(
+  { oid, place, path }: StagedTablespace,
+  stamp: string,
+  keptData: string | null,
+): Promise<Swap> {
+  const names = await readdir(path)
+  const fresh = { in: names.map((name) => move(join(path, name), join(place, name))), emptied: path }
+  const former = (await readdir(place)).filter((name) => names.includes(name))
+  if (former.length === 0) return { ...fresh, out: [], kept: null }
+  const kept = join(place, `${STAGE}${BEFORE.slice(1)}${stamp}`)
+  const aside = [make(kept), ...former.map((name) => move(join(place, name), join(kept, name)))]
+  // A server in the former data folder must not find the new files.
+  const link = keptData === null ? [] : [relink(join(keptData, 'pg_tblspc', oid), kept)]
+  return { ...fresh, out: [...aside, ...link], kept }
 }
 
 const inOrder = (names: readonly string[]): string[] => [

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open, readdir, stat } from 'node:fs/promises'
+import { lchown, open, readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 export interface Owner {
@@ -17,16 +17,17 @@ export async function ownerFor(target: string): Promise<Owner | null> {
   return { uid, gid }
 }
 
-/** Gives a whole tree to its owner and makes it durable: every file, then every folder. */
+/** Gives a whole tree to its owner and makes it durable: every file, then every folder. Links are not followed. */
 export async function settle(root: string, owner: Owner | null, signal: AbortSignal): Promise<void> {
-  const { folders, files } = await tree(root)
+  const { folders, files, links } = await tree(root)
+  if (owner !== null) await forEach(links, signal, (path) => lchown(path, owner.uid, owner.gid))
   await forEach(files, signal, (path) => settleOne(path, owner))
   await forEach(folders, signal, (path) => settleOne(path, owner))
 }
 
 /** A rename or a new file in a folder lasts only after this. */
-export async function syncFolder(path: string): Promise<void> {
-  await settleOne(Buffer.from(path), null)
+export async function syncFolder(path: string, owner: Owner | null = null): Promise<void> {
+  await settleOne(Buffer.from(path), owner)
 }
 
 async function settleOne(path: Buffer, owner: Owner | null): Promise<void> {
@@ -41,22 +42,30 @@ async function settleOne(path: Buffer, owner: Owner | null): Promise<void> {
 
 /** Every path of a tree, its root too. */
 export async function listTree(root: string): Promise<Buffer[]> {
-  const { folders, files } = await tree(root)
-  return [...folders, ...files]
+  const { folders, files, links } = await tree(root)
+  return [...folders, ...files, ...links]
 }
 
-async function tree(root: string): Promise<{ readonly folders: Buffer[]; readonly files: Buffer[] }> {
+interface Tree {
+  readonly folders: Buffer[]
+  readonly files: Buffer[]
+  readonly links: Buffer[]
+}
+
+async function tree(root: string): Promise<Tree> {
   const folders: Buffer[] = [Buffer.from(root)]
   const files: Buffer[] = []
+  const links: Buffer[] = []
   // The list grows while it is walked.
   for (const folder of folders) {
     for (const entry of await readdir(folder, { withFileTypes: true, encoding: 'buffer' })) {
       const path = Buffer.concat([folder, Buffer.from('/'), entry.name])
       if (entry.isDirectory()) folders.push(path)
+      else if (entry.isSymbolicLink()) links.push(path)
       else files.push(path)
     }
   }
-  return { folders, files }
+  return { folders, files, links }
 }
 
 async function forEach(paths: Buffer[], signal: AbortSignal, act: (path: Buffer) => Promise<void>): Promise<void> {

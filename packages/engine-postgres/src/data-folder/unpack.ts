@@ -7,14 +7,16 @@ const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | con
 
 /**
  * Writes an archive's files and directories below `root`, a folder that nobody else writes to: 0700 and 0600, nothing
- * followed, nothing overwritten. `written` hears of each file when it is whole.
+ * followed, nothing overwritten. `written` hears of each file when it is whole. `there`: folders that are made already,
+ * or links to such.
  */
 export async function unpack(
   chunks: AsyncIterable<Uint8Array>,
   root: string,
   written: (name: string) => void,
+  there: readonly string[] = [],
 ): Promise<void> {
-  const folder = new Unpacking(root)
+  const folder = new Unpacking(root, there)
   try {
     for await (const part of tarParts(chunks)) {
       if (part.kind === 'member') folder.begin(part.header)
@@ -28,12 +30,13 @@ export async function unpack(
 
 class Unpacking {
   readonly #root: string
-  readonly #folders = new Set<string>([''])
+  readonly #folders: Set<string>
   #name = ''
   #file: number | null = null
 
-  constructor(root: string) {
+  constructor(root: string, there: readonly string[]) {
     this.#root = root
+    this.#folders = new Set(['', ...there])
   }
 
   begin(header: TarHeader): void {

@@ -16,7 +16,7 @@ export interface FolderEntry {
 /** A link that leads out of the data folder, to data that a copy of the folder would miss. */
 export class LinkRefused extends Error {
   constructor(name: string) {
-    super(`${name} is a symbolic link (a tablespace?)`)
+    super(`${name} is a symbolic link that leads out of it, or nowhere`)
     this.name = 'LinkRefused'
   }
 }
@@ -25,25 +25,33 @@ export class LinkRefused extends Error {
 const LEFT_OUT =
   /^(?:postmaster\.(?:pid|opts)|backup_manifest|\.salvor-.*|lost\+found|pg_stat_tmp\/.*|.*\/pgsql_tmp.*)$/
 
-/** Every directory and file of a data folder, directories before what lies in them. pg_wal may be a link to another disk. */
-export async function* walk(root: string, folder = ''): AsyncGenerator<FolderEntry> {
+const TABLESPACE = /^pg_tblspc\/\d+$/
+
+/**
+ * Every directory and file of a data folder, directories before what lies in them. pg_wal may be a link to another disk,
+ * and tablespaces are: of those only `versionFolder` belongs to this cluster (null: all).
+ */
+export async function* walk(root: string, versionFolder: string | null, folder = ''): AsyncGenerator<FolderEntry> {
   for (const raw of (await readdir(pathBelow(root, folder), { encoding: 'buffer' })).sort((a, b) => a.compare(b))) {
     const name = `${folder}${folder === '' ? '' : '/'}${raw.toString('latin1')}`
-    if (LEFT_OUT.test(name)) continue
+    if (LEFT_OUT.test(name) || isForeign(raw, folder, versionFolder)) continue
     const path = pathBelow(root, name)
     const own = await lstat(path)
-    if (own.isSymbolicLink() && name.startsWith('pg_tblspc/')) throw new LinkRefused(name)
     const found = own.isSymbolicLink() ? await follow(path, name) : own
     const facts = { mtime: found.mtimeMs / 1000, uid: found.uid, gid: found.gid }
     if (found.isDirectory()) {
       yield { name, type: 'directory', size: 0, ...facts }
-      yield* walk(root, name)
+      yield* walk(root, versionFolder, name)
     } else if (found.isFile()) yield { name, type: 'file', size: found.size, ...facts }
   }
 }
 
+const isForeign = (raw: Buffer, folder: string, versionFolder: string | null): boolean =>
+  versionFolder !== null && TABLESPACE.test(folder) && raw.toString('latin1') !== versionFolder
+
 async function follow(path: Buffer, name: string): Promise<Stats> {
   const found = await stat(path).catch(() => null)
-  if (found === null || (found.isDirectory() && name !== 'pg_wal')) throw new LinkRefused(name)
+  const leadsOut = name === 'pg_wal' || TABLESPACE.test(name)
+  if (found === null || (found.isDirectory() ? !leadsOut : name.startsWith('pg_tblspc/'))) throw new LinkRefused(name)
   return found
 }

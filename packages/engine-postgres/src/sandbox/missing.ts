@@ -27,6 +27,17 @@ const LACKS: readonly Lack[] = [
     fix: 'install the locales of the source (apt install locales-all)',
   },
   {
+    says: /unrecognized configuration parameter "allow_in_place_tablespaces"/,
+    missing: () => 'a minor release from August 2022 or later of PostgreSQL',
+    fix: FIX,
+  },
+  {
+    // Replay makes its folder anew, and only there.
+    says: /directory "[^"]+" does not exist|could not set permissions on directory/,
+    missing: () => 'the folder of a tablespace that was made while the backup was taken',
+    fix: 'take another backup: salvor backup',
+  },
+  {
     says: /ICU is not supported in this build/,
     missing: () => 'ICU in the PostgreSQL here',
     fix: FIX,

@@ -13,7 +13,7 @@ export async function verifyPages(
   signal: AbortSignal,
 ): Promise<PageReport & { readonly files: number }> {
   const files: string[] = []
-  for await (const { name, type } of walk(data)) if (type === 'file' && RELATION.test(name)) files.push(name)
+  for await (const { name, type } of walk(data, null)) if (type === 'file' && RELATION.test(name)) files.push(name)
   const { blockSize, blocksPerSegment } = control
   const work: PageWork = { root: data, files, blockSize, blocksPerSegment }
   const worker = new Worker(new URL('./page-worker.ts', import.meta.url), { workerData: work })

@@ -1,5 +1,5 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import { chmod, lchown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, lchown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -56,7 +56,9 @@ export class Sandbox implements AsyncDisposable {
 
   async #prepare(major: number, control: ControlFile): Promise<void> {
     await mkdir(join(this.folder, 'socket'), 0o700)
-    await writeFile(join(this.folder, 'postgresql.conf'), sandboxSettings(major, this.#seen.folder, control))
+    const hasTablespaces = (await readdir(join(this.data, 'pg_tblspc'))).length > 0
+    const settings = sandboxSettings(major, this.#seen.folder, control, hasTablespaces)
+    await writeFile(join(this.folder, 'postgresql.conf'), settings)
     await writeFile(join(this.folder, 'pg_hba.conf'), 'local all all trust\n')
     await writeFile(join(this.folder, 'pg_ident.conf'), '')
     await writeFile(join(this.folder, 'role.sql'), `${MAKE_ROLE.join(';\n')};\n`)

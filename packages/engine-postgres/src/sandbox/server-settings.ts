@@ -4,7 +4,12 @@ import type { ControlFile } from '../data-folder/control-file.ts'
  * The whole configuration of a sandbox server: no network, no archive, no subscriptions, no foreign libraries, nothing
  * of a row in its log, little memory, and no waiting for a disk that is thrown away.
  */
-export function sandboxSettings(major: number, folder: string, { parameters }: ControlFile): string {
+export function sandboxSettings(
+  major: number,
+  folder: string,
+  { parameters }: ControlFile,
+  hasTablespaces: boolean,
+): string {
   const settings: Record<string, string | number> = {
     listen_addresses: '',
     unix_socket_directories: `${folder}/socket`,
@@ -44,6 +49,8 @@ export function sandboxSettings(major: number, folder: string, { parameters }: C
     log_timezone: 'UTC',
     timezone: 'UTC',
   }
+  // They are folders of the copy, not links out of it.
+  if (hasTablespaces) settings['allow_in_place_tablespaces'] = 'on'
   if (major >= 17) settings['event_triggers'] = 'off'
   if (major >= 18) settings['io_method'] = 'sync'
   return Object.entries(settings)

@@ -106,6 +106,13 @@ export function headerLike(template: Buffer, name: string, size: number, mtime: 
   return sealed(block)
 }
 
+/** Puts a member below `folder`, in place. For servers' own headers, which leave the prefix field empty. */
+export function moveBelow(block: Buffer, folder: string): void {
+  if (block[345] !== 0) throw new TarInvalid('a tar header with a prefix where none was expected')
+  block.write(folder, 345, 'latin1')
+  sealed(block)
+}
+
 function sealed(block: Buffer): Buffer {
   block.write(`${checksum(block).toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return block

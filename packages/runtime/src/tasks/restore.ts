@@ -8,12 +8,13 @@ export async function restore(
   input: TaskTable['restore']['input'],
   context: TaskContext,
 ): Promise<TaskTable['restore']['output']> {
-  const { source, target, in_place } = input
+  const { source, target, in_place, tablespaces } = input
   const progress = joinProgress(context.progress)
   await using chain = await openChain(input.chain, source, context, progress.bytes)
   const { manifest, content } = chain.full
   const engine = await engineOfBackup(source, manifest.engine, { ...context, progress: progress.engine })
   await engine.assertTarget(target, in_place)
   const { engine_facts } = manifest
-  return await engine.restore(content, { target, in_place, increments: chain.increments, engine_facts }, context.signal)
+  const request = { target, in_place, increments: chain.increments, engine_facts, tablespaces }
+  return await engine.restore(content, request, context.signal)
 }

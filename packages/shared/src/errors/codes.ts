@@ -37,6 +37,12 @@ export const CODES = {
   NOT_AVAILABLE: row('{what} is not available yet', '{fix}', false, 2),
   TARGET_NOT_EMPTY: row('The target {target} is not empty', 'name an empty or new place, or pass --in-place', false, 2),
   TARGET_IN_USE: row('{target} is in use: {by}', 'stop what uses it and run the restore again', false, 2),
+  TABLESPACE_REFUSED: row(
+    'The tablespace {tablespace} cannot be restored to {place}: {reason}',
+    'name an empty or new place: --tablespace {tablespace}=NEW',
+    false,
+    2,
+  ),
   PLATFORM_UNSUPPORTED: row(
     'Salvor runs on Linux (glibc) and macOS; this is {platform}',
     'on Windows use WSL2',

@@ -23,6 +23,8 @@ export const JOBS = {
     store: z.string().nullable(),
     target: z.string(),
     in_place: z.boolean(),
+    /** PostgreSQL: new places of tablespaces by their former ones. */
+    tablespaces: z.record(z.string(), z.string()).optional(),
   }),
   'verify-copy': z.strictObject({ backup_id: z.string(), store: z.string(), level: z.enum(VERIFICATION_LEVELS) }),
   /** Copies to every store that a rule names and that lacks the backup. */

@@ -22,7 +22,7 @@ const PINNED: Record<string, string> = {
   'plan-tick': '25c7d85c859a6f78',
   'check-stores': '25c7d85c859a6f78',
   'take-backup': 'ef24c9f133e833df',
-  'restore-backup': '3ce1bc25748d6c46',
+  'restore-backup': 'f0cd3ffc7cac8ecd',
   'verify-copy': 'acda78475ecac0fa',
   'replicate-copy': '46e481220231ff83',
   'send-notification': 'eba879e79e6e86fa',

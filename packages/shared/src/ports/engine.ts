@@ -56,6 +56,8 @@ export interface RestoreRequest {
   readonly increments?: readonly Increment[]
   /** Of the content: of the full. */
   readonly engine_facts: SnapshotFacts['engine_facts']
+  /** PostgreSQL: new places of tablespaces by their former ones; `inside`: all in the target itself, for a sandbox. */
+  readonly tablespaces?: Readonly<Record<string, string>> | 'inside' | undefined
 }
 
 export interface RestoreFacts {

@@ -63,6 +63,8 @@ export interface TaskTable {
       readonly chain: readonly CopyAddress[]
       readonly target: string
       readonly in_place: boolean
+      /** New places by former ones. */
+      readonly tablespaces?: Readonly<Record<string, string>> | undefined
     }
     output: { readonly recovered_to: string; readonly checks: readonly Check[] }
   }
