@@ -9,6 +9,8 @@ export interface Certificates {
   readonly otherCa: string
   readonly cert: string
   readonly key: string
+  /** PEM files with which the role of that name logs in. */
+  client(name: string): { readonly cert: string; readonly key: string }
 }
 
 /** An authority, and a server certificate of it for `names` (subjectAltName entries). Made by openssl in `folder`. */
@@ -27,5 +29,24 @@ export function makeCertificates(folder: string, names: string): Certificates {
     otherCa: join(folder, 'other.pem'),
     cert: readFileSync(join(folder, 'server.pem'), 'utf8'),
     key: readFileSync(join(folder, 'server.key'), 'utf8'),
+    client(name) {
+      const request = ['-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`]
+      openssl('req', '-newkey', 'rsa:2048', '-nodes', ...request)
+      openssl(
+        'x509',
+        '-req',
+        '-in',
+        `${name}.csr`,
+        '-out',
+        `${name}.pem`,
+        '-CA',
+        'ca.pem',
+        '-CAkey',
+        'ca.key',
+        '-days',
+        '2',
+      )
+      return { cert: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) }
+    },
   }
 }

@@ -1,13 +1,16 @@
 import { z } from 'zod'
-import { parseAddress } from './address.ts'
+import { parseServers, serviceOf } from './connect/servers.ts'
 
 /** What a source of kind `postgres` says besides the keys that all sources share. */
 export const PostgresConfig = z.strictObject({
-  /** postgres://user:password@host:port/database?sslmode=verify-full&sslrootcert=/path/ca.pem */
+  /** postgres://user:password@host:port,host2:port2/database?sslmode=verify-full&sslrootcert=/path/ca.pem&target_session_attrs=any */
   url: z.string().superRefine((url, issues) => {
-    const parsed = parseAddress(url)
-    if ('problem' in parsed) issues.addIssue({ code: 'custom', message: parsed.problem })
+    // What a service file says is known when it is connected.
+    const parsed = serviceOf(url) === null ? parseServers(url) : null
+    if (parsed !== null && 'problem' in parsed) issues.addIssue({ code: 'custom', message: parsed.problem })
   }),
+  /** A file with the password and nothing else, read at each connection. Without it and one in the URL: PGPASSFILE, ~/.pgpass. */
+  password_file: z.string().min(1).optional(),
   /** WAL that a running backup may make a server without max_slot_wal_keep_size keep, before the backup gives up. */
   max_wal_hold: z
     .string()

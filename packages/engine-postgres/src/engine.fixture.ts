@@ -5,7 +5,6 @@ import type { ArtifactContent, SnapshotSink } from '@salvor/shared/ports/artifac
 import type { Engine, EngineContext, SnapshotFacts } from '@salvor/shared/ports/engine'
 import type { Log } from '@salvor/shared/ports/log'
 import { instantOf, type Instant } from '@salvor/shared/vocabulary/instant'
-import { parseAddress } from './address.ts'
 import { DEADLINES, type Deadlines, type Environment } from './environment.ts'
 import { adapter } from './index.ts'
 
@@ -43,10 +42,14 @@ export function engineOf(url: string, folder: string, more: Partial<EngineContex
   return adapter.open(adapter.schema.parse({ url }), contextIn(folder, more))
 }
 
+/** With `password_file`. */
+export function engineWithPasswordFile(url: string, password_file: string, folder: string): Engine {
+  return adapter.open(adapter.schema.parse({ url, password_file }), contextIn(folder))
+}
+
 export function environmentOf(url: string, folder: string, deadlines: Partial<Deadlines> = {}): Environment {
-  const address = parseAddress(url)
-  if ('problem' in address) throw new Error(address.problem)
-  return { address, context: contextIn(folder), deadlines: { ...DEADLINES, ...deadlines }, maxWalHold: 10n ** 12n }
+  const source = { url, passwordFile: null }
+  return { source, context: contextIn(folder), deadlines: { ...DEADLINES, ...deadlines }, maxWalHold: 10n ** 12n }
 }
 
 export interface FileSink extends SnapshotSink, Disposable {

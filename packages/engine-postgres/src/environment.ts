@@ -1,7 +1,4 @@
 import type { EngineContext } from '@salvor/shared/ports/engine'
-import type { Address } from './address.ts'
-import { loginFailure } from './failures.ts'
-import { Link } from './protocol/link.ts'
 
 /** How long a server may be silent. */
 export interface Deadlines {
@@ -13,23 +10,18 @@ export interface Deadlines {
 
 export const DEADLINES: Deadlines = { checkpoint_ms: 3_600_000, copy_ms: 300_000 }
 
+/** How a source is reached, as the configuration has it. */
+export interface Reach {
+  /** Holds a password: never log it. */
+  readonly url: string
+  readonly passwordFile: string | null
+}
+
 /** One source, opened. */
 export interface Environment {
-  readonly address: Address
+  readonly source: Reach
   readonly context: EngineContext
   readonly deadlines: Deadlines
   /** WAL that a running backup may make the server keep. */
   readonly maxWalHold: bigint
-}
-
-export async function openLink(
-  { address, context }: Environment,
-  mode: 'replication' | 'sql',
-  signal: AbortSignal,
-): Promise<Link> {
-  try {
-    return await Link.open(address, mode, signal)
-  } catch (error) {
-    throw loginFailure(error, context.source, address)
-  }
 }

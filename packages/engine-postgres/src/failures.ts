@@ -1,5 +1,5 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import { whereIs, type Address } from './address.ts'
+import { whereIs, type Address } from './connect/address.ts'
 import { ManifestInvalid } from './base-backup/manifest-spool.ts'
 import { ScramRefused } from './protocol/scram.ts'
 import { LinkLost, ServerError } from './protocol/server-error.ts'
@@ -69,6 +69,10 @@ const NETWORK: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such socket',
   EACCES: 'the socket may not be opened',
 }
+
+/** A few words on why one of several servers was passed over. */
+export const shortReason = (error: LinkLost | ServerError): string =>
+  error instanceof ServerError ? said(error) : networkReason(error.message)
 
 const networkReason = (message: string): string => NETWORK[message] ?? message
 const said = (error: ServerError): string => `${error.message} (${error.sqlState})`

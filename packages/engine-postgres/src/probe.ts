@@ -1,27 +1,29 @@
 import type { SourceProbe } from '@salvor/shared/ports/engine'
-import { openLink, type Environment } from './environment.ts'
+import { openBeside, openLink } from './connect/open-link.ts'
+import { COMMAND_IDLE_MS } from './connect/session.ts'
+import type { Environment } from './environment.ts'
 import { loginFailure } from './failures.ts'
-import { Link } from './protocol/link.ts'
-import { COMMAND_IDLE_MS, serverFacts, serverNotices, sourceDb } from './server-facts.ts'
+import type { Link } from './protocol/link.ts'
+import { serverFacts, serverNotices, sourceDb } from './server-facts.ts'
 
 /** Logs in as a backup would, and asks what can be asked without changing anything. */
 export async function probe(env: Environment, signal: AbortSignal): Promise<SourceProbe> {
   await using link = await openLink(env, 'replication', signal)
   try {
     const facts = await serverFacts(link, env.context.source, signal)
-    const bytes = await databaseBytes(env, signal)
+    const bytes = await databaseBytes(env, link, signal)
     const notices = serverNotices(facts)
     if (facts.replicationSlots === 0) {
       notices.push('max_replication_slots is 0: the server may remove WAL that a long backup still needs')
     }
     return {
       version: facts.version,
-      source_db: sourceDb(env.address, facts),
+      source_db: sourceDb(link, facts),
       size_bytes: bytes,
       notices,
     }
   } catch (error) {
-    throw loginFailure(error, env.context.source, env.address)
+    throw loginFailure(error, env.context.source, link.address)
   }
 }
 
@@ -30,9 +32,9 @@ const BYTES = `
   WHERE has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')`
 
 /** A role that has REPLICATION only may be unable to log in to a database: then this stays unknown. */
-async function databaseBytes(env: Environment, signal: AbortSignal): Promise<number | null> {
+async function databaseBytes(env: Environment, beside: Link, signal: AbortSignal): Promise<number | null> {
   try {
-    await using link = await Link.open(env.address, 'sql', signal)
+    await using link = await openBeside(env, beside, 'sql', signal)
     const [set] = await link.rows(BYTES, COMMAND_IDLE_MS, signal)
     return Number(set?.rows[0]?.[0])
   } catch {

@@ -1,10 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import { whereIs, type Address } from './address.ts'
+import { whereIs } from './connect/address.ts'
+import { COMMAND_IDLE_MS, isStandby, show } from './connect/session.ts'
 import type { Link } from './protocol/link.ts'
-import { ServerError } from './protocol/server-error.ts'
-
-/** How long a server may be silent on small commands. */
-export const COMMAND_IDLE_MS = 60_000
 
 export interface ServerFacts {
   readonly systemId: string
@@ -52,23 +49,8 @@ export async function serverFacts(link: Link, source: string, signal: AbortSigna
   }
 }
 
-/** Servers before 14 do not say it by themselves; where writing is not allowed by a setting, it cannot be told there. */
-async function isStandby(link: Link, signal: AbortSignal): Promise<boolean> {
-  const said = link.parameters.get('in_hot_standby')
-  if (said !== undefined) return said === 'on'
-  const readOnly = await show(link, 'transaction_read_only', signal)
-  return readOnly === 'on' && (await show(link, 'default_transaction_read_only', signal)) === 'off'
-}
-
-async function show(link: Link, setting: string, signal: AbortSignal): Promise<string> {
-  const [set] = await link.rows(`SHOW ${setting}`, COMMAND_IDLE_MS, signal)
-  const value = set?.rows[0]?.[0]
-  if (typeof value !== 'string') throw new ServerError('ERROR', '42704', `the server did not tell ${setting}`)
-  return value
-}
-
 /** `host:port/cluster_name`; the name only where the cluster has one. */
-export function sourceDb(address: Address, facts: ServerFacts): string {
+export function sourceDb({ address }: Link, facts: ServerFacts): string {
   return facts.clusterName === '' ? whereIs(address) : `${whereIs(address)}/${facts.clusterName}`
 }
 

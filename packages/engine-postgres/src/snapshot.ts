@@ -6,7 +6,8 @@ import { baseBackupCommand } from './base-backup/command.ts'
 import { ManifestSpool } from './base-backup/manifest-spool.ts'
 import { BaseBackupReceiver, type BaseBackupParts } from './base-backup/receiver.ts'
 import { holdWal } from './base-backup/wal-hold.ts'
-import { openLink, type Environment } from './environment.ts'
+import { openLink } from './connect/open-link.ts'
+import type { Environment } from './environment.ts'
 import { copyFailure } from './failures.ts'
 import type { Room } from './protocol/framer.ts'
 import type { Link, Row } from './protocol/link.ts'
@@ -35,7 +36,7 @@ export async function snapshot(env: Environment, sink: SnapshotSink, signal: Abo
     return snapshotFacts(env, facts, copy, link, hold.notice)
   } catch (error) {
     signal.throwIfAborted()
-    throw copyFailure(error, env.context.source, env.address)
+    throw copyFailure(error, env.context.source, link.address)
   }
 }
 
@@ -147,7 +148,7 @@ function snapshotFacts(
   const told = [...(walNotice === null ? [] : [walNotice]), ...warnings.map(({ message }) => message)]
   const notices = [...serverNotices(facts), ...told]
   return {
-    source_db: sourceDb(env.address, facts),
+    source_db: sourceDb(link, facts),
     consistent_at: copy.consistentAt!,
     engine_facts: {
       system_id: facts.systemId,

@@ -1,9 +1,11 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openLink, type Environment } from '../environment.ts'
+import { openBeside } from '../connect/open-link.ts'
+import { COMMAND_IDLE_MS } from '../connect/session.ts'
+import type { Environment } from '../environment.ts'
 import type { Link } from '../protocol/link.ts'
 import { ServerError } from '../protocol/server-error.ts'
-import { COMMAND_IDLE_MS, type ServerFacts } from '../server-facts.ts'
+import type { ServerFacts } from '../server-facts.ts'
 import { lsnValue } from './lsn.ts'
 
 const LOOK_EVERY_MS = 5_000
@@ -19,7 +21,7 @@ export interface WalHold extends AsyncDisposable {
  * the server does not limit slots itself, the WAL written meanwhile is watched, so that a backup never fills pg_wal.
  */
 export async function holdWal(link: Link, facts: ServerFacts, env: Environment, signal: AbortSignal): Promise<WalHold> {
-  const guard = facts.maxSlotWalKeepSize === null ? await openGuard(env, signal) : null
+  const guard = facts.maxSlotWalKeepSize === null ? await openGuard(env, link, signal) : null
   if (facts.maxSlotWalKeepSize === null && guard === null) {
     return unheld('no second replication connection was free to watch pg_wal')
   }
@@ -39,9 +41,9 @@ function unheld(why: string): WalHold {
   return { signal: new AbortController().signal, notice, [Symbol.asyncDispose]: async () => undefined }
 }
 
-async function openGuard(env: Environment, signal: AbortSignal): Promise<Link | null> {
+async function openGuard(env: Environment, link: Link, signal: AbortSignal): Promise<Link | null> {
   try {
-    return await openLink(env, 'replication', signal)
+    return await openBeside(env, link, 'replication', signal)
   } catch {
     signal.throwIfAborted()
     return null

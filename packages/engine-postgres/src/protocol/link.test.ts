@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { parseAddress, type Address } from '../address.ts'
+import type { Address } from '../connect/address.ts'
+import { parseServers, type Servers } from '../connect/servers.ts'
 import { Link } from './link.ts'
 
 // Servers that are not what they say, at the other end of a real socket.
@@ -34,7 +35,7 @@ async function impostor(answers: readonly Buffer[]): Promise<{ at: (options?: st
   const { port } = server.address() as AddressInfo
   return {
     at: (options = 'sslmode=disable') =>
-      parseAddress(`postgres://u:secret@127.0.0.1:${port}/db?connect_timeout=2&${options}`) as Address,
+      (parseServers(`postgres://u:secret@127.0.0.1:${port}/db?connect_timeout=2&${options}`) as Servers).addresses[0]!,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))

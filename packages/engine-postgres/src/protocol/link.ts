@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { TLSSocket } from 'node:tls'
-import type { Address } from '../address.ts'
+import type { Address } from '../connect/address.ts'
 import { Framer, type MessageReceiver, type Room } from './framer.ts'
 import { IdleWatch } from './idle-watch.ts'
 import { dataRow, query, startup, strings, terminate, TYPE } from './messages.ts'
@@ -41,6 +41,7 @@ const GOODBYE_MS = 2000
 /** One connection to a server. One command at a time. */
 export class Link implements AsyncDisposable, MessageReceiver {
   readonly parameters = new Map<string, string>()
+  readonly address: Address
   /** Notices and warnings so far, the first hundred. */
   readonly notices: ServerError[] = []
   /** Process of the server at the other end: a number that nobody else there has now. */
@@ -51,7 +52,9 @@ export class Link implements AsyncDisposable, MessageReceiver {
   #lost: Error | null = null
   readonly #framer = new Framer(this)
 
-  private constructor() {}
+  private constructor(address: Address) {
+    this.address = address
+  }
 
   /** Throws TlsRefused, LoginRefused, ScramRefused, ServerError or LinkLost; the connection is gone then. */
   static async open(
@@ -61,7 +64,7 @@ export class Link implements AsyncDisposable, MessageReceiver {
     settings: Readonly<Record<string, string>> = {},
   ): Promise<Link> {
     const deadline = AbortSignal.timeout(address.connectSeconds * 1000)
-    const link = new Link()
+    const link = new Link(address)
     try {
       await link.#start(address, { ...parametersOf(address, mode), ...settings }, AbortSignal.any([signal, deadline]))
       return link

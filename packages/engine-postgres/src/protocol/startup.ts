@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls'
-import type { Address } from '../address.ts'
+import type { Address } from '../connect/address.ts'
 import { clearPassword, saslInitialResponse, saslResponse, strings, TYPE } from './messages.ts'
 import { Scram, ScramRefused } from './scram.ts'
 import { LinkLost } from './server-error.ts'
@@ -105,8 +105,11 @@ export class Authentication {
   }
 
   #password(): string {
-    const { password } = this.#login.address
-    if (password === null) throw new LoginRefused('the server asks for a password, and the URL has none')
+    const { password, passwordLack } = this.#login.address
+    if (password === null) {
+      const lack = passwordLack ?? 'name a password_file, or have a line in ~/.pgpass'
+      throw new LoginRefused(`the server asks for a password, and the URL has none; ${lack}`)
+    }
     return password
   }
 

@@ -1,9 +1,9 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, getCACertificates, type ConnectionOptions, type TLSSocket } from 'node:tls'
-import type { Address } from '../address.ts'
+import type { Address } from '../connect/address.ts'
 import { sslRequest } from './messages.ts'
 import { LinkLost } from './server-error.ts'
 import { keepAlive } from './wire.ts'
@@ -78,7 +78,11 @@ async function tlsOptions(address: Address): Promise<ConnectionOptions> {
   else options.host = address.host
   if (verify) options.ca = await authorities(address.sslrootcert)
   if (address.sslcert !== null) options.cert = await pem(address.sslcert, 'sslcert')
-  if (address.sslkey !== null) options.key = await pem(address.sslkey, 'sslkey')
+  if (address.sslkey !== null) {
+    await assertPrivate(address.sslkey)
+    options.key = await pem(address.sslkey, 'sslkey')
+    if (address.sslpassword) options.passphrase = address.sslpassword
+  }
   return options
 }
 
@@ -86,6 +90,13 @@ async function authorities(sslrootcert: string | null): Promise<string[]> {
   if (sslrootcert === 'system') return getCACertificates('system')
   if (sslrootcert !== null) return [await pem(sslrootcert, 'sslrootcert')]
   return [...getCACertificates('bundled'), ...getCACertificates('system'), ...getCACertificates('extra')]
+}
+
+/** libpq's rule: a key is its owner's; one of root may be lent to a group. */
+async function assertPrivate(file: string): Promise<void> {
+  const found = await stat(file).catch(() => null)
+  if (found === null || (found.mode & (found.uid === 0 ? 0o037 : 0o077)) === 0) return
+  throw new TlsRefused(`others may read sslkey ${file}; chmod 600 it`)
 }
 
 async function pem(file: string, option: string): Promise<string> {

@@ -3,7 +3,7 @@ import { chmod, lchown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Address } from '../address.ts'
+import type { Address } from '../connect/address.ts'
 import { readControlFile, type ControlFile } from '../data-folder/control-file.ts'
 import { listTree } from '../data-folder/settle.ts'
 import { Link } from '../protocol/link.ts'

@@ -70,7 +70,7 @@ export async function parseConfig(
   const routes = readRoutes(notify['routes'], names, tree)
   await refusePlainAbroad(sources, stores, tree)
   tree.problems.throwIfAny()
-  const parts = { base: base as Required<Base>, stores, sources, channels, routes }
+  const parts = { base: base as Required<Base>, stores, sources, channels, routes, env }
   const config = assemble(text, file, reading, parts, adapters)
   const other = env[KEYRING_VARIABLE]
   return other ? { ...config, keyring_file: resolve(other) } : config
@@ -109,6 +109,7 @@ interface Parts {
   readonly sources: ReadonlyMap<string, SourceBlock>
   readonly channels: ReadonlyMap<string, Adapted<ChannelAdapter>>
   readonly routes: Settings['routes']
+  readonly env: Environment
 }
 
 function assemble(text: string, file: string, reading: Reading, parts: Parts, adapters: Adapters): LoadedConfig {
@@ -144,7 +145,7 @@ function assemble(text: string, file: string, reading: Reading, parts: Parts, ad
       prints(channels),
       [...sources.values()].map((s) => s.settings),
     ]),
-    ...openers(stores, sources, channels, adapters),
+    ...openers(stores, sources, channels, adapters, parts.env),
   }
 }
 

@@ -1,9 +1,9 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Channel, ChannelAdapter } from '@salvor/shared/ports/channel'
-import type { Engine, EngineContext } from '@salvor/shared/ports/engine'
+import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import type { Store, StoreAdapter } from '@salvor/shared/ports/store'
 import type { Adapters } from '../adapters/installed-adapters.ts'
-import type { LoadedConfig } from './loaded-config.ts'
+import type { Environment, LoadedConfig } from './loaded-config.ts'
 import type { Adapted } from './read-adapters.ts'
 import type { SourceBlock } from './read-sources.ts'
 
@@ -15,7 +15,12 @@ export function openers(
   sources: ReadonlyMap<string, SourceBlock>,
   channels: ReadonlyMap<string, Adapted<ChannelAdapter>>,
   adapters: Adapters,
+  env: Environment,
 ): Openers {
+  const withVariables = (context: EngineContext, { variables = [] }: EngineAdapter): EngineContext => {
+    const set = variables.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
+    return { ...context, environment: Object.fromEntries(set) }
+  }
   return {
     async openStore(name: string): Promise<Store> {
       const store = stores.get(name)
@@ -25,7 +30,7 @@ export function openers(
     async openEngine(source: string, context: EngineContext): Promise<Engine> {
       const found = sources.get(source)
       if (!found) throw new SalvorError('SOURCE_UNKNOWN', { source })
-      return found.adapter.open(found.config, context)
+      return found.adapter.open(found.config, withVariables(context, found.adapter))
     },
     async openEngineForRestore(kind: string, context: EngineContext): Promise<Engine> {
       const adapter = await adapters.load('engine', kind)

@@ -36,7 +36,9 @@ function whyUnreadable(error: unknown): string {
 
 /** A secret and the parts of it that drivers and SDKs put into their messages alone. */
 export function secretParts(value: string): readonly string[] {
-  const url = value.includes('://') ? URL.parse(value) : null
+  // A URL with several hosts is none to URL.parse: the first will do.
+  const single = value.replace(/^(\w+:\/\/(?:[^/?#]*@)?[^/?#,]*),[^/?#]*/, '$1')
+  const url = value.includes('://') ? URL.parse(single) : null
   const parts = [value]
   if (url) {
     const long = [...url.searchParams.values()].filter((v) => v.length >= 16)

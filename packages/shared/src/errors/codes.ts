@@ -90,7 +90,7 @@ export const CODES = {
   ),
   SOURCE_AUTH_FAILED: row(
     '{source}: the server refused the login of {user}: {reason}',
-    'check the password in `url_file` and the pg_hba.conf line for replication',
+    'check the password (`url_file`, `password_file` or ~/.pgpass) and the pg_hba.conf line for replication',
     false,
   ),
   SOURCE_PRIVILEGE_MISSING: row('{source}: {user} may not {what}', '{fix}', false),

@@ -77,6 +77,8 @@ export interface EngineContext {
   readonly progress: (progress: RunProgress) => void
   /** Folders where server programs are looked for first (verifier.postgres_bin). */
   readonly server_programs: readonly string[]
+  /** Those of `EngineAdapter.variables` that are set. Absent: none is. */
+  readonly environment?: Readonly<Record<string, string>> | undefined
 }
 
 /** One source of an engine. Errors are SalvorErrors of the SOURCE_, RESTORE_ and CANNOT_ groups. */
@@ -123,6 +125,8 @@ export interface EngineAdapter<C = unknown> {
   readonly incremental_artifact?: string
   /** Backup types this engine can take now. */
   readonly types: readonly ('full' | 'incremental')[]
+  /** Variables of the environment that say where a client's own files are. */
+  readonly variables?: readonly string[]
   open(config: C, context: EngineContext): Engine
   /** Opens for `assertTarget`, `offlineSnapshot`, `restore` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
   openForRestore?(context: EngineContext): Engine

@@ -115,6 +115,29 @@ export async function startRestored(major: PostgresMajor, dataDir: string): Prom
   }
 }
 
+/** A streaming standby of a server, made from a cold copy: the server is restarted for it. Ends as `startPostgres` says. */
+export async function startStandby(primary: RealPostgres): Promise<RealPostgres> {
+  const folder = mkdtempSync(join(tmpdir(), `salvor-pg${primary.major}-standby-`))
+  own(folder, 0o700)
+  const standby = new LocalPostgres(primary.major, await postgresPrograms(primary.major), folder)
+  try {
+    await primary.stop()
+    const { status, stderr } = spawnSync('cp', ['-a', primary.dataDir, standby.dataDir], { encoding: 'utf8' })
+    if (status !== 0) throw new Error(`no copy of the primary: ${stderr}`)
+    await primary.start()
+    const conninfo = `host=127.0.0.1 port=${primary.port} user=postgres`
+    appendFileSync(join(standby.dataDir, 'postgresql.conf'), `primary_conninfo = '${conninfo}'\n`)
+    writeFileSync(join(standby.dataDir, 'standby.signal'), '')
+    own(join(standby.dataDir, 'standby.signal'), 0o600)
+    await standby.start()
+  } catch (error) {
+    remove(folder)
+    throw error
+  }
+  left.add(folder)
+  return standby
+}
+
 /** Folders of servers that nobody disposed when the process ends. */
 const left = new Set<string>()
 process.once('exit', () => left.forEach(remove))
