@@ -77,6 +77,17 @@ export const shortReason = (error: LinkLost | ServerError): string =>
 const networkReason = (message: string): string => NETWORK[message] ?? message
 const said = (error: ServerError): string => `${error.message} (${error.sqlState})`
 
+/** The message is translated by the server's locale; the setting that is named in it is not. */
+function standbyFailure(error: ServerError, source: string): SalvorError {
+  if (error.message.includes('full_page_writes')) {
+    const what = 'a standby cannot be backed up while full_page_writes is off at its primary'
+    const fix = 'ALTER SYSTEM SET full_page_writes = on at the primary, then CHECKPOINT; or back up the primary'
+    return new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix }, error)
+  }
+  const reason = /promot/i.test(error.message) ? `the standby was promoted meanwhile: ${said(error)}` : said(error)
+  return new SalvorError('SOURCE_BROKE_OFF', { source, reason }, error)
+}
+
 /** What a failure in the middle of a copy means. */
 export function copyFailure(error: unknown, source: string, address: Address): unknown {
   if (error instanceof LinkLost) return new SalvorError('SOURCE_BROKE_OFF', { source, reason: error.message }, error)
@@ -89,6 +100,7 @@ export function copyFailure(error: unknown, source: string, address: Address): u
   }
   if (!(error instanceof ServerError)) return error
   if (error.sqlState === '42501') return privilegeMissing(error, source, address)
+  if (error.sqlState === '55000') return standbyFailure(error, source)
   if (error.sqlState === 'XX001') return new SalvorError('SOURCE_DAMAGED', { source, reason: said(error) }, error)
   return new SalvorError('SOURCE_BROKE_OFF', { source, reason: said(error) }, error)
 }
