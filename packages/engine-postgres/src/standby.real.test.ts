@@ -34,10 +34,10 @@ describe.each([13, 15, 18] as const)('a streaming standby of PostgreSQL %i', (ma
     expect(facts.notices).toEqual([expect.stringContaining('the server is a standby')])
     const target = join(folder.path, 'restored')
     await engine().restore(contentOf(file), { target, in_place: false, engine_facts: facts.engine_facts }, never)
-    if (major < 17 && existsSync(VERIFY_BACKUP)) {
-      const { stdout, stderr } = spawnSync(VERIFY_BACKUP, ['-n', target], { encoding: 'utf8' })
-      expect(stdout + stderr).toContain('backup successfully verified')
-    }
+    // Debian's program reads the manifests of servers before 17.
+    const oracle = major < 17 && existsSync(VERIFY_BACKUP)
+    const said = oracle ? spawnSync(VERIFY_BACKUP, ['-n', target], { encoding: 'utf8' }) : null
+    expect(said === null ? '' : said.stdout + said.stderr).toContain(oracle ? 'backup successfully verified' : '')
     const checks = [...CLINIC_PG_CHECKS, `SELECT max(id) >= ${before} FROM visits`]
     const proof = await engine().prove(target, checks, facts.engine_facts, never)
     expect(proof.filter(({ ok }) => !ok)).toEqual([])
