@@ -104,7 +104,6 @@ test('every failure is one document with code, message and hint, and the exit co
   expect(await failing(2, 'CONFIG_INVALID', 'list')).toMatch(/salvor\.yaml:9/)
   await desk(home)
   await failing(2, 'SOURCE_UNKNOWN', 'backup', 'nobody')
-  await failing(2, 'NOT_AVAILABLE', 'backup', 'desk', '--type', 'incremental')
   await failing(2, 'BACKUP_UNKNOWN', 'verify', 'latest')
   await failing(2, 'BACKUP_UNKNOWN', 'restore', 'desk', '--to', home.path('x.db'))
   await failing(2, 'USAGE', 'backup')

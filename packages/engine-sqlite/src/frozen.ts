@@ -1,13 +1,13 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ReportOf } from './child/messages.ts'
 import { sizeFault } from './header.ts'
-import { assertUnchanged, openRaw, pushFile, type RawFile } from './raw-file.ts'
+import { assertUnchanged, openRaw, type RawFile } from './raw-file.ts'
 import { instantOfTicks } from './site.ts'
-import type { Route, Work } from './route.ts'
+import { pushRaw, type Pushed, type Work } from './route.ts'
 import { watchWal } from './wal-watch.ts'
 
 /** The main route: the main file stands still and is read as it is, while writers go on in the write-ahead log. */
-export async function pushFrozen(start: ReportOf<'frozen'>, work: Work): Promise<Route> {
+export async function pushFrozen(start: ReportOf<'frozen'>, work: Work): Promise<Pushed> {
   const { site, found, sqlite } = work
   const { facts } = start
   const bytes = facts.page_size * facts.page_count
@@ -15,15 +15,15 @@ export async function pushFrozen(start: ReportOf<'frozen'>, work: Work): Promise
   using watch = await watchWal(found.path, site.limits.wal_bytes, site.context.source)
   const raw = await openFrozen(start, work)
   site.context.progress({ phase: 'copy', done_bytes: 0, total_bytes: bytes })
-  const pushed = pushFile(raw, bytes, facts.page_size, work.sink)
+  const pushed = pushRaw(raw, facts, work)
   pushed.catch(() => undefined)
-  await Promise.race([pushed, sqlite.ended, watch.exceeded])
+  const state = await Promise.race([pushed, sqlite.ended, watch.exceeded])
   await assertUnchanged(raw.stat, found.path, site.context.source)
   sqlite.tell({ command: 'release' })
   await sqlite.next('released')
   site.context.progress({ phase: 'copy', done_bytes: bytes, total_bytes: bytes })
-  return {
-    route: 'freeze',
+  const route = {
+    route: 'freeze' as const,
     facts,
     consistent_at,
     lock_ms: start.lock_ms,
@@ -31,6 +31,7 @@ export async function pushFrozen(start: ReportOf<'frozen'>, work: Work): Promise
     restarts: 0,
     wal_grown_bytes: await watch.grown(),
   }
+  return { route, state }
 }
 
 /** The file that is read must be the very one that is held, and look as the holder says. */

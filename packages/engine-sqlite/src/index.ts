@@ -5,7 +5,7 @@ import { probeSource } from './probe.ts'
 import { proveCopy } from './prove.ts'
 import { restoreFile } from './restore.ts'
 import type { Site } from './site.ts'
-import { takeSnapshot } from './snapshot.ts'
+import { takeChanges, takeSnapshot } from './snapshot.ts'
 import { readingFailure } from './sqlite-failure.ts'
 import { assertTarget } from './target.ts'
 
@@ -15,6 +15,8 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
   return {
     probe: (signal) => reading(site, config.path, probeSource(site, signal)),
     snapshot: (sink, signal) => reading(site, config.path, takeSnapshot(site, sink, signal)),
+    snapshotChanges: (parent, sink, options, signal) =>
+      reading(site, config.path, takeChanges(site, parent, sink, options, signal)),
     assertTarget: async (target, inPlace) => {
       await assertTarget(target, inPlace, site)
     },
@@ -38,7 +40,8 @@ export const adapter: EngineAdapter<SqliteConfig> = {
   schema: SqliteConfig,
   secrets: [],
   artifact: 'db',
-  types: ['full'],
+  incremental_artifact: 'pages',
+  types: ['full', 'incremental'],
   open: openEngine,
   // A restore reads an artifact and writes a target: the source's own path is not looked at.
   openForRestore: (context) => openEngine({ path: '' }, context),

@@ -35,6 +35,15 @@ export async function pushFile(raw: RawFile, size: number, pageSize: number, sin
   }
 }
 
+/** Uses the open file, and closes it when that has ended. */
+export async function withRaw<T>(raw: RawFile, use: (fd: number) => Promise<T>): Promise<T> {
+  try {
+    return await use(raw.handle.fd)
+  } finally {
+    await raw.handle.close()
+  }
+}
+
 /** The bytes that were read belong to a file that was written to, or that is no longer the one of that name. */
 export async function assertUnchanged(before: BigIntStats, path: string, source: string): Promise<void> {
   const now = await stat(path, { bigint: true }).catch(() => null)

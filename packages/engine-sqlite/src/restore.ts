@@ -9,6 +9,7 @@ import { examineAtOnce, INTEGRITY } from './examination.ts'
 import { assertNotInUse } from './in-use.ts'
 import { freshName, removeLeftovers } from './leftovers.ts'
 import { putInPlace } from './put-in-place.ts'
+import { applyIncrements, assertState } from './pages/apply-pages.ts'
 import { rejectOnAbort } from './route.ts'
 import { assertRoom, withFullDisk } from './scratch-copy.ts'
 import type { Site } from './site.ts'
@@ -27,12 +28,13 @@ export async function restoreFile(
   await removeLeftovers(target, site.context.now())
   const fresh = await createBeside(target)
   try {
-    await writeContent(fresh, content, replaced, signal)
+    await writeContent(fresh, site, content, request, replaced, signal)
     const checks = await checkFresh(site, fresh.path, target, signal)
     if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
     await assertNotInUse(target, site.context.scratch_dir)
     await putInPlace(fresh.path, target, replaced !== null)
-    const recovered = request.engine_facts['consistent_at']
+    const facts = request.increments?.at(-1)?.engine_facts ?? request.engine_facts
+    const recovered = facts['consistent_at']
     return { recovered_to: typeof recovered === 'string' ? recovered : site.context.now(), checks }
   } catch (error) {
     await rm(fresh.path, { force: true })
@@ -58,9 +60,16 @@ async function createBeside(target: string): Promise<FreshFile> {
   }
 }
 
-async function writeContent(fresh: FreshFile, content: ArtifactContent, replaced: Stats | null, signal: AbortSignal) {
+async function writeContent(
+  fresh: FreshFile,
+  site: Site,
+  content: ArtifactContent,
+  request: RestoreRequest,
+  replaced: Stats | null,
+  signal: AbortSignal,
+) {
   // The content's writers use the descriptor until they have settled, also after an abort.
-  const written = writeAll(fresh, content, replaced, signal)
+  const written = writeAll(fresh, site, content, request, replaced, signal)
   written.catch(() => undefined)
   using abort = rejectOnAbort(signal)
   await Promise.race([written, abort.aborted])
@@ -68,17 +77,35 @@ async function writeContent(fresh: FreshFile, content: ArtifactContent, replaced
 
 async function writeAll(
   { path, handle }: FreshFile,
+  site: Site,
   content: ArtifactContent,
+  request: RestoreRequest,
   replaced: Stats | null,
   signal: AbortSignal,
 ) {
   try {
     await assertRoom(dirname(path), content.size, 0)
     if (content.size > 0) await content.writeTo(handle.fd, signal)
-    await seal(handle, content.size, replaced)
+    const size = await bringForward(handle, site, content, request, signal)
+    await seal(handle, size, replaced)
   } finally {
     await handle.close()
   }
+}
+
+/** From the full to the state of the last incremental, if there is one, and compared with what the source was then. */
+async function bringForward(
+  handle: FileHandle,
+  site: Site,
+  content: ArtifactContent,
+  { increments = [], target }: RestoreRequest,
+  signal: AbortSignal,
+): Promise<number> {
+  const applied = await applyIncrements(handle, increments, signal)
+  if (applied === null) return content.size
+  const expected = increments.at(-1)?.engine_facts['state_sha256']
+  await assertState(handle.fd, applied.head, String(expected), { source: site.context.source, target })
+  return applied.size
 }
 
 async function seal(handle: FileHandle, size: number, replaced: Stats | null): Promise<void> {

@@ -3,6 +3,8 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { DatabaseFacts } from './child/messages.ts'
+import type { PushedState, StillFile } from './pages/push-state.ts'
+import { type RawFile, withRaw } from './raw-file.ts'
 import type { Found, Site } from './site.ts'
 import type { SqliteProcess } from './sqlite-process.ts'
 
@@ -18,11 +20,20 @@ export interface Route {
   readonly wal_grown_bytes: number
 }
 
+export interface Pushed {
+  readonly route: Route
+  readonly state: PushedState
+}
+
+/** How the bytes of a still file go to the sink: all of them, or those that changed. */
+export type Push = (file: StillFile) => Promise<PushedState>
+
 export interface Work {
   readonly site: Site
   readonly found: Found
   readonly sqlite: SqliteProcess
   readonly sink: SnapshotSink
+  readonly push: Push
   readonly signal: AbortSignal
 }
 
@@ -39,4 +50,10 @@ export function rejectOnAbort(signal: AbortSignal): Disposable & { readonly abor
   if (signal.aborted) reject()
   else signal.addEventListener('abort', reject, { once: true })
   return { aborted: aborted.promise, [Symbol.dispose]: () => signal.removeEventListener('abort', reject) }
+}
+
+/** Pushes a database file that stands still; it is closed when no thread reads it any more. */
+export function pushRaw(raw: RawFile, { page_size, page_count }: DatabaseFacts, work: Work): Promise<PushedState> {
+  const { source, scratch_dir } = work.site.context
+  return withRaw(raw, (fd) => work.push({ fd, page_size, page_count, source, scratch_dir, sink: work.sink }))
 }

@@ -1,16 +1,17 @@
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
-import type { SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { ParentBackup, SnapshotFacts } from '@salvor/shared/ports/engine'
 import type { DatabaseFacts, ReportOf } from './child/messages.ts'
 import { pushFrozen } from './frozen.ts'
 import { copyJournaled } from './journaled.ts'
-import { openRaw, pushFile } from './raw-file.ts'
+import { pushChanges, pushWhole, type PushedState } from './pages/push-state.ts'
+import { openRaw } from './raw-file.ts'
 import { assertRoom } from './scratch-copy.ts'
 import { assertLocalDisk, findDatabase, instantOfTicks, type Found, type Site } from './site.ts'
 import { sourceFailure } from './sqlite-failure.ts'
 import { startSqlite, type SqliteProcess } from './sqlite-process.ts'
-import { copyPath, rejectOnAbort, type Route, type Work } from './route.ts'
+import { copyPath, pushRaw, rejectOnAbort, type Push, type Pushed, type Route, type Work } from './route.ts'
 import { watchWal } from './wal-watch.ts'
 
 type Start = ReportOf<'frozen' | 'pinned' | 'journaled'>
@@ -21,6 +22,28 @@ const OVERRUNS = 6
 
 /** One consistent copy of a database in use. All SQLite happens in a child; this process reads bytes only. */
 export async function takeSnapshot(site: Site, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts> {
+  const { facts } = await take(site, sink, pushWhole, signal)
+  return facts
+}
+
+/** What changed since a parent. Null: nothing did, and that was to be skipped. FULL_NEEDED. */
+export async function takeChanges(
+  site: Site,
+  parent: ParentBackup,
+  sink: SnapshotSink,
+  options: { readonly skipUnchanged: boolean },
+  signal: AbortSignal,
+): Promise<SnapshotFacts | null> {
+  const { facts, skipped } = await take(site, sink, (file) => pushChanges(file, parent, options), signal)
+  return skipped ? null : facts
+}
+
+async function take(
+  site: Site,
+  sink: SnapshotSink,
+  push: Push,
+  signal: AbortSignal,
+): Promise<{ readonly facts: SnapshotFacts; readonly skipped: boolean }> {
   const found = await findDatabase(site)
   for (let overruns = 0; ; overruns += 1) {
     await using sqlite = startHolder(site, found, overruns, signal)
@@ -31,8 +54,8 @@ export async function takeSnapshot(site: Site, sink: SnapshotSink, signal: Abort
       throw new SalvorError('TASK_DIED', { task: 'the SQLite helper', how: 'a machine too slow for a short lock' })
     }
     assertLocalDisk(found, start.facts.journal_mode === 'wal', site.context.source)
-    const route = await follow(start, { site, found, sqlite, sink, signal })
-    return snapshotFacts(site, found, route)
+    const { route, state } = await follow(start, { site, found, sqlite, sink, push, signal })
+    return { facts: snapshotFacts(site, found, route, state), skipped: state.digests === null }
   }
 }
 
@@ -52,11 +75,10 @@ function startHolder(site: Site, found: Found, overruns: number, signal: AbortSi
   return startSqlite(request, { scratch, signal, failure })
 }
 
-async function follow(start: Start, work: Work): Promise<Route> {
+async function follow(start: Start, work: Work): Promise<Pushed> {
   if (start.report === 'frozen') return pushFrozen(start, work)
   const route = start.report === 'pinned' ? await copyPinned(start, work) : await copyJournaled(start, work)
-  await pushCopy(route.facts, work)
-  return route
+  return { route, state: await pushCopy(route.facts, work) }
 }
 
 /** A reader of the application kept frames from being moved: SQLite's own copy out of a read transaction. */
@@ -83,21 +105,22 @@ async function copyPinned(start: ReportOf<'pinned'>, work: Work): Promise<Route>
 }
 
 /** From the copy aside to the sink; the source is free by now. */
-async function pushCopy(facts: DatabaseFacts, work: Work): Promise<void> {
+async function pushCopy(facts: DatabaseFacts, work: Work): Promise<PushedState> {
   const bytes = facts.page_size * facts.page_count
-  if (bytes === 0) return
   const copy = copyPath(work.site)
+  if (bytes === 0) await writeFile(copy, '', { mode: 0o600, flag: 'w' })
   work.site.context.progress({ phase: 'copy', done_bytes: 0, total_bytes: bytes })
   await work.sqlite[Symbol.asyncDispose]()
   using abort = rejectOnAbort(work.signal)
-  const pushed = pushFile(await openRaw(copy), bytes, facts.page_size, work.sink)
+  const pushed = pushRaw(await openRaw(copy), facts, work)
   pushed.catch(() => undefined)
-  await Promise.race([pushed, abort.aborted])
+  const state = await Promise.race([pushed, abort.aborted])
   await rm(copy)
   work.site.context.progress({ phase: 'copy', done_bytes: bytes, total_bytes: bytes })
+  return state
 }
 
-function snapshotFacts(site: Site, found: Found, route: Route): SnapshotFacts {
+function snapshotFacts(site: Site, found: Found, route: Route, state: PushedState): SnapshotFacts {
   const { facts, consistent_at, ...cost } = route
   const notices = [...found.notices]
   if (route.route === 'backup-api' && facts.journal_mode === 'wal') {
@@ -107,8 +130,9 @@ function snapshotFacts(site: Site, found: Found, route: Route): SnapshotFacts {
   return {
     source_db: site.path,
     consistent_at,
-    engine_facts: { ...cost, lock_ms: Math.round(cost.lock_ms * 1000) / 1000, ...facts, consistent_at },
+    engine_facts: { ...cost, lock_ms: Math.round(cost.lock_ms * 1000) / 1000, ...facts, ...state.facts, consistent_at },
     notices,
+    digests: state.digests,
   }
 }
 

@@ -16,6 +16,7 @@ test('objects are called what the format says', () => {
   expect(backupKeys('tenants/a%20b.db', stem)).toEqual({
     manifest: 'tenants/a%20b.db/backup_full_20251127_203930.manifest.json',
     index: 'tenants/a%20b.db/backup_full_20251127_203930.index.zst',
+    recoverScript: 'tenants/a%20b.db/backup_full_20251127_203930.recover.py',
     recovery: 'tenants/a%20b.db/backup_full_20251127_203930.RECOVERY.md',
     keysPrefix: 'tenants/a%20b.db/backup_full_20251127_203930.keys.',
   })

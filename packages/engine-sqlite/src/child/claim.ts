@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import Database from 'better-sqlite3'
 import type { Report, RequestOf } from './messages.ts'
+import { neverClose } from './never-closed.ts'
 
 /**
  * Takes a WAL database for this process alone for a moment, which fails (SQLITE_BUSY) while anybody has it open: locks
@@ -9,7 +10,7 @@ import type { Report, RequestOf } from './messages.ts'
  */
 export async function claim(request: RequestOf<'claim'>): Promise<Report> {
   const name = `${pathToFileURL(request.path).href}?vfs=unix-excl`
-  const database = new Database(name, { fileMustExist: true, timeout: 0 })
+  const database = neverClose(new Database(name, { fileMustExist: true, timeout: 0 }))
   database.prepare('SELECT count(*) FROM sqlite_schema').get()
   return { report: 'claimed' }
 }

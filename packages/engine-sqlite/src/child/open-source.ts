@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { HEADER_BYTES, parseHeader } from '../header.ts'
 import { coded, type DatabaseFacts, type FileIdentity } from './messages.ts'
+import { neverClose } from './never-closed.ts'
 import { SHORT_WAIT_MS, untilFree } from './until-free.ts'
 
 export interface OpenSource extends Disposable {
@@ -28,7 +29,7 @@ export function openSource(path: string): OpenSource {
     file,
     wal,
     connect(waitMs) {
-      const database = new Database(path, { fileMustExist: true, timeout: SHORT_WAIT_MS })
+      const database = neverClose(new Database(path, { fileMustExist: true, timeout: SHORT_WAIT_MS }))
       open.push(database)
       untilFree(() => database.pragma('cache_size = -2000'), waitMs)
       untilFree(() => database.prepare('SELECT count(*) FROM sqlite_schema').get(), waitMs)

@@ -22,9 +22,11 @@ export const replicateCopy: JobHandler<'replicate-copy'> = {
 
 function missingCopies(deps: Deps, backup: BackupWithCopies): readonly Copy[] {
   const source = deps.settings().sources.get(backup.source)
-  const wanted = source ? storesFor(source, backup.retention_class) : []
   const known = new Map(backup.copies.map((copy) => [copy.store, copy]))
-  return wanted
+  // Besides its own rule: a store that has an incremental on it.
+  const asked = [...known.keys()].filter((store) => deps.settings().stores.has(store))
+  const wanted = new Set([...(source ? storesFor(source, backup.retention_class) : []), ...asked])
+  return [...wanted]
     .map((store) => known.get(store) ?? pendingCopy(backup, store))
     .filter((copy) => copy.state === 'pending')
 }

@@ -1,0 +1,51 @@
+import type { FileHandle } from 'node:fs/promises'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Increment } from '@salvor/shared/ports/engine'
+import { unusedRanges } from '../header.ts'
+import { DigestsState } from './digests-state.ts'
+import { hashPages } from './hash-pages.ts'
+import { type PagesHead, PageStream } from './page-stream.ts'
+
+/** Brings a restored full to the state of the last of these incrementals, oldest first. Gives its size in bytes. */
+export async function applyIncrements(
+  handle: FileHandle,
+  increments: readonly Increment[],
+  signal: AbortSignal,
+): Promise<{ readonly size: number; readonly head: PagesHead } | null> {
+  let head: PagesHead | null = null
+  for (const increment of increments) {
+    head = await increment.open(async (content) => {
+      const stream: PageStream = new PageStream(increment.id, (first, pages) => writeRun(handle, stream, first, pages))
+      for await (const chunk of content.chunks(signal)) await stream.take(chunk)
+      return stream.end()
+    })
+    await handle.truncate(head.page_size * head.page_count)
+  }
+  return head && { size: head.page_size * head.page_count, head }
+}
+
+async function writeRun(handle: FileHandle, { page_size }: PageStream, first: number, pages: Buffer): Promise<void> {
+  const offset = (first - 1) * page_size
+  for (let done = 0; done < pages.length;) {
+    done += (await handle.write(pages, done, pages.length - done, offset + done)).bytesWritten
+  }
+}
+
+/**
+ * Compares a restored database with the source at that instant: every page, by the digest that was taken then. This is what
+ * finds a page that an incremental should have brought and did not. RESTORE_FAILED.
+ */
+export async function assertState(
+  fd: number,
+  { page_size, page_count, salt }: PagesHead,
+  expected: string,
+  about: { readonly source: string; readonly target: string },
+): Promise<void> {
+  const state = new DigestsState()
+  const zeros = unusedRanges(page_size * page_count, page_size)
+  const work = { fd, page_size, page_count, salt: Buffer.from(salt, 'hex'), zeros, threads: 2, source: about.source }
+  for await (const digests of hashPages(work)) state.add(digests)
+  if (state.hex() === expected) return
+  const reason = 'its pages are not those of the source at that instant'
+  throw new SalvorError('RESTORE_FAILED', { target: about.target, reason })
+}

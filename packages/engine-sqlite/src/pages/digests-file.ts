@@ -1,0 +1,105 @@
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { DigestsState } from './digests-state.ts'
+import { DIGEST_BYTES, SALT_BYTES } from './hash-messages.ts'
+
+/** Of each digest, so much is kept: with a salt that nobody else knows, that tells changed pages from others. */
+export const KEPT_BYTES = 8
+const FORMAT = 'salvor-page-digests'
+const HEAD_BYTES = 512
+const CHUNK_PAGES = 8192
+
+/** The state of a database, told by digests: docs/format.md section 14. */
+export interface DigestsHead {
+  readonly page_size: number
+  readonly page_count: number
+  readonly salt: Buffer
+}
+
+/** Writes the digests of one state into a new file, and adds up the digest of the whole. */
+export class DigestsWriter implements Disposable {
+  readonly salt: Buffer
+  readonly #fd: number
+  readonly #state = new DigestsState()
+
+  constructor(file: string, { page_size, page_count, salt }: DigestsHead) {
+    this.salt = salt
+    this.#fd = openSync(file, 'w', 0o600)
+    const head = {
+      format: FORMAT,
+      version: 1,
+      page_size,
+      page_count,
+      kept_bytes: KEPT_BYTES,
+      salt: salt.toString('hex'),
+    }
+    writeSync(this.#fd, `${JSON.stringify(head)}\n`)
+  }
+
+  /** The digests of the pages that follow. */
+  add(digests: Uint8Array): void {
+    this.#state.add(digests)
+    writeSync(this.#fd, kept(digests))
+  }
+
+  /** SHA-256 over the whole digests of all pages, hex. Once, at the end. */
+  state(): string {
+    return this.#state.hex()
+  }
+  [Symbol.dispose](): void {
+    closeSync(this.#fd)
+  }
+}
+
+/** What is kept of each digest, one after another. */
+export function kept(digests: Uint8Array): Buffer {
+  const count = digests.length / DIGEST_BYTES
+  const short = Buffer.allocUnsafe(count * KEPT_BYTES)
+  for (let page = 0; page < count; page += 1) {
+    short.set(digests.subarray(page * DIGEST_BYTES, page * DIGEST_BYTES + KEPT_BYTES), page * KEPT_BYTES)
+  }
+  return short
+}
+
+/** The digests of a parent, read in page order. */
+export class DigestsReader implements Disposable {
+  readonly head: DigestsHead
+  readonly #fd: number
+  #at: number
+
+  /** Throws with the reason when it is no file of digests. */
+  constructor(file: string) {
+    this.#fd = openSync(file, 'r')
+    try {
+      const bytes = Buffer.alloc(HEAD_BYTES)
+      const line = bytes.toString('utf8', 0, readSync(this.#fd, bytes, 0, HEAD_BYTES, 0)).split('\n', 1)[0] ?? ''
+      this.head = parseHead(line)
+      this.#at = Buffer.byteLength(line) + 1
+    } catch (error) {
+      closeSync(this.#fd)
+      throw error
+    }
+  }
+
+  /** What was kept of the next `count` digests; fewer at the end of the state. */
+  next(count: number): Buffer {
+    const bytes = Buffer.alloc(count * KEPT_BYTES)
+    let filled = 0
+    for (let got = -1; got !== 0 && filled < bytes.length; filled += got) {
+      got = readSync(this.#fd, bytes, filled, Math.min(bytes.length - filled, CHUNK_PAGES * KEPT_BYTES), this.#at)
+      this.#at += got
+    }
+    return bytes.subarray(0, filled)
+  }
+  [Symbol.dispose](): void {
+    closeSync(this.#fd)
+  }
+}
+
+function parseHead(line: string): DigestsHead {
+  const head = JSON.parse(line) as Record<string, unknown>
+  const { format, version, page_size, page_count, kept_bytes } = head
+  const salt = Buffer.from(String(head['salt']), 'hex')
+  const known = format === FORMAT && version === 1 && kept_bytes === KEPT_BYTES && salt.length === SALT_BYTES
+  if (!known || !Number.isInteger(page_size) || !Number.isInteger(page_count)) throw new Error('not digests of pages')
+  return { page_size: Number(page_size), page_count: Number(page_count), salt }
+}

@@ -1,0 +1,49 @@
+import { hash } from 'node:crypto'
+import { readSync } from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import { DIGEST_BYTES, SALT_BYTES, type HashRange, type HashReply, type HashWork } from './hash-messages.ts'
+
+/** The body of one hashing thread: ranges of whole pages in, a digest for each page out. It reads, and opens nothing. */
+const { fd, page_size, salt, zeros } = workerData as HashWork
+const PIECE_PAGES = Math.max(1, Math.floor((1 << 20) / page_size))
+const piece = Buffer.alloc(PIECE_PAGES * page_size)
+const salted = Buffer.alloc(SALT_BYTES + page_size)
+salted.set(salt)
+
+function digestsOf({ offset, length }: HashRange): Buffer {
+  const digests = Buffer.alloc((length / page_size) * DIGEST_BYTES)
+  for (let at = 0; at < length; at += piece.length) {
+    const part = piece.subarray(0, Math.min(piece.length, length - at))
+    readExactly(part, offset + at)
+    for (let page = 0; page < part.length; page += page_size) {
+      salted.set(part.subarray(page, page + page_size), SALT_BYTES)
+      digests.set(hash('sha256', salted, 'buffer'), ((at + page) / page_size) * DIGEST_BYTES)
+    }
+  }
+  return digests
+}
+
+/** Where nothing is ever stored, there are zeros, whatever lies in the file. */
+function readExactly(into: Buffer, offset: number): void {
+  for (let done = 0; done < into.length;) {
+    const count = readSync(fd, into, done, into.length - done, offset + done)
+    if (count === 0) throw Object.assign(new Error('the file ends early'), { code: 'SHORT' })
+    done += count
+  }
+  for (const range of zeros) {
+    const from = Math.max(0, range.offset - offset)
+    const to = Math.min(into.length, range.offset + range.length - offset)
+    if (from < to) into.fill(0, from, to)
+  }
+}
+
+parentPort!.on('message', (range: HashRange) => {
+  let reply: HashReply
+  try {
+    reply = { digests: digestsOf(range), failure: null }
+  } catch (error) {
+    reply = { digests: Buffer.alloc(0), failure: (error as NodeJS.ErrnoException).code ?? 'unknown' }
+  }
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  parentPort!.postMessage(reply)
+})

@@ -1,0 +1,113 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+
+/** The first line of a `.pages` artifact (docs/format.md section 12). `salt`: of the digests of this state, hex. */
+export interface PagesHead {
+  readonly page_size: number
+  readonly page_count: number
+  readonly salt: string
+}
+
+const FORMAT = 'salvor-pages'
+const LONGEST_HEAD = 4096
+const LARGEST_PAGE = 65_536
+
+export function headLine(head: PagesHead): Buffer {
+  return Buffer.from(`${JSON.stringify({ format: FORMAT, version: 1, ...head })}\n`)
+}
+
+/** The numbers of a group; its pages follow. An empty one ends the stream. */
+export function groupHead(first: number, count: number): Buffer {
+  const bytes = Buffer.alloc(4 + 4 * count)
+  bytes.writeUInt32BE(count, 0)
+  for (let i = 0; i < count; i += 1) bytes.writeUInt32BE(first + i, 4 + 4 * i)
+  return bytes
+}
+
+/** Takes a `.pages` stream apart as its chunks come. Anything that section 12 does not allow: ARTIFACT_CORRUPT. */
+export class PageStream {
+  readonly #key: string
+  readonly #onRun: (first: number, pages: Buffer) => Promise<void>
+  #held = Buffer.alloc(0)
+  #head: PagesHead | null = null
+  #numbers: number[] = []
+  #last = 0
+  #ended = false
+
+  /** `onRun`: pages that follow each other, from number `first` on; the bytes are valid until it resolves. */
+  constructor(key: string, onRun: (first: number, pages: Buffer) => Promise<void>) {
+    this.#key = key
+    this.#onRun = onRun
+  }
+
+  /** After the first page was given. */
+  get page_size(): number {
+    return this.#head?.page_size ?? 0
+  }
+
+  async take(chunk: Uint8Array): Promise<void> {
+    this.#held = this.#held.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#held, chunk])
+    while (await this.#step());
+  }
+
+  /** After the last chunk. */
+  end(): PagesHead {
+    if (!this.#head || !this.#ended || this.#held.length > 0) throw this.#corrupt('it ends within a group')
+    return this.#head
+  }
+
+  /** False: more bytes are needed. */
+  async #step(): Promise<boolean> {
+    if (!this.#head) return this.#readHead()
+    if (this.#ended) return false
+    if (this.#numbers.length === 0) return this.#readNumbers(this.#head)
+    const { page_size } = this.#head
+    const here = Math.min(this.#numbers.length, Math.floor(this.#held.length / page_size))
+    if (here === 0) return false
+    const first = this.#numbers[0]!
+    let count = 1
+    while (count < here && this.#numbers[count] === first + count) count += 1
+    await this.#onRun(first, this.#held.subarray(0, count * page_size))
+    this.#held = this.#held.subarray(count * page_size)
+    this.#numbers = this.#numbers.slice(count)
+    return true
+  }
+
+  #readHead(): boolean {
+    const end = this.#held.indexOf(0x0a)
+    if (end === -1 && this.#held.length < LONGEST_HEAD) return false
+    try {
+      const { format, version, page_size, page_count, salt } = JSON.parse(
+        this.#held.toString('utf8', 0, end),
+      ) as Record<string, unknown>
+      const size = Number(page_size)
+      const known =
+        format === FORMAT && version === 1 && size >= 512 && size <= LARGEST_PAGE && (size & (size - 1)) === 0
+      if (!known || !Number.isInteger(page_count)) throw new Error('unknown form')
+      this.#head = { page_size: size, page_count: Number(page_count), salt: typeof salt === 'string' ? salt : '' }
+    } catch {
+      throw this.#corrupt('its first line is not one of changed pages')
+    }
+    this.#held = this.#held.subarray(end + 1)
+    return true
+  }
+
+  #readNumbers({ page_count }: PagesHead): boolean {
+    if (this.#held.length < 4) return false
+    const count = this.#held.readUInt32BE(0)
+    if (count > page_count) throw this.#corrupt('a group has more pages than the database')
+    if (this.#held.length < 4 + 4 * count) return false
+    for (let i = 0; i < count; i += 1) {
+      const page = this.#held.readUInt32BE(4 + 4 * i)
+      if (page <= this.#last || page > page_count) throw this.#corrupt(`page ${page} is out of order`)
+      this.#numbers.push(page)
+      this.#last = page
+    }
+    this.#held = this.#held.subarray(4 + 4 * count)
+    this.#ended = count === 0
+    return true
+  }
+
+  #corrupt(reason: string): SalvorError {
+    return new SalvorError('ARTIFACT_CORRUPT', { key: this.#key, reason, source: this.#key })
+  }
+}
