@@ -16,6 +16,11 @@ export const PostgresConfig = z.strictObject({
     .string()
     .regex(/^\d+(\.\d+)?\s?(MB|GB|TB|MiB|GiB|TiB)$/, 'a size such as 16GB')
     .default('16GB'),
+  /**
+   * How an incremental is taken. `native`: by the server (17 and later), a full where it cannot. `pages`: the whole copy is
+   * read, and pages that are as before are left out. `auto`: the server's where it can, else pages.
+   */
+  incrementals: z.enum(['auto', 'native', 'pages']).default('auto'),
 })
 export type PostgresConfig = z.infer<typeof PostgresConfig>
 

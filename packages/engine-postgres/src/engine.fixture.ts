@@ -48,8 +48,14 @@ export function engineWithPasswordFile(url: string, password_file: string, folde
 }
 
 export function environmentOf(url: string, folder: string, deadlines: Partial<Deadlines> = {}): Environment {
-  const source = { url, passwordFile: null }
-  return { source, context: contextIn(folder), deadlines: { ...DEADLINES, ...deadlines }, maxWalHold: 10n ** 12n }
+  return {
+    source: { url, passwordFile: null },
+    context: contextIn(folder),
+    deadlines: { ...DEADLINES, ...deadlines },
+    maxWalHold: 10n ** 12n,
+    incrementals: 'auto',
+    versionGates: [],
+  }
 }
 
 export interface FileSink extends SnapshotSink, Disposable {

@@ -1,4 +1,5 @@
 import type { EngineContext } from '@salvor/shared/ports/engine'
+import type { VersionGate } from './incremental/gates.ts'
 
 /** How long a server may be silent. */
 export interface Deadlines {
@@ -24,4 +25,7 @@ export interface Environment {
   readonly deadlines: Deadlines
   /** WAL that a running backup may make the server keep. */
   readonly maxWalHold: bigint
+  /** How incrementals are taken, and the minors that must not take them. */
+  readonly incrementals: 'auto' | 'native' | 'pages'
+  readonly versionGates: readonly VersionGate[]
 }

@@ -1,12 +1,13 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { serversOf } from './connect/open-link.ts'
 import { PostgresConfig, walHoldBytes } from './config.ts'
-import { DEADLINES, type Environment } from './environment.ts'
+import { DEADLINES } from './environment.ts'
+import { VERSION_GATES } from './incremental/gates.ts'
+import { takeChanges, takeFull } from './incremental/take.ts'
 import { offlineSnapshot } from './offline-snapshot.ts'
 import { probe } from './probe.ts'
 import { prove } from './prove.ts'
 import { restore } from './restore.ts'
-import { snapshot } from './snapshot.ts'
 import { assertTarget } from './target.ts'
 
 type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove'>
@@ -23,11 +24,14 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
 }
 
 function open(config: PostgresConfig, context: EngineContext): Engine {
+  const { incrementals } = config
   const source = { url: config.url, passwordFile: config.password_file ?? null }
-  const env: Environment = { source, context, deadlines: DEADLINES, maxWalHold: walHoldBytes(config) }
+  const maxWalHold = walHoldBytes(config)
+  const env = { source, context, deadlines: DEADLINES, maxWalHold, incrementals, versionGates: VERSION_GATES }
   return {
     probe: (signal) => probe(env, signal),
-    snapshot: (sink, signal) => snapshot(env, sink, signal),
+    snapshot: (sink, signal) => takeFull(env, sink, signal),
+    snapshotChanges: (parent, sink, _options, signal) => takeChanges(env, parent, sink, signal),
     ...localHalf(context, async () => (await serversOf(env)).addresses[0]!.database),
   }
 }
@@ -42,7 +46,8 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   schema: PostgresConfig,
   secrets: ['url'],
   artifact: 'tar',
-  types: ['full'],
+  incremental_artifact: 'tar',
+  types: ['full', 'incremental'],
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   open,
   openForRestore,

@@ -1,11 +1,12 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
-import type { EngineContext, RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
-import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
+import type { EngineContext, Increment, RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
+import { elapsedMs, epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
 import type { Check } from '@salvor/shared/vocabulary/verification'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ManifestInvalid } from './base-backup/manifest-spool.ts'
+import { restoreChain } from './combine/restore-chain.ts'
 import { compareWithManifest, FilesDiffer, type Compared } from './data-folder/compare.ts'
 import { ControlFileUnknown, readControlFile, type ControlFile } from './data-folder/control-file.ts'
 import { makeStage, putInPlace, removeStage, type Stage } from './data-folder/put-in-place.ts'
@@ -25,9 +26,11 @@ import { TarInvalid } from './tar/header.ts'
 export async function restore(
   context: EngineContext,
   content: ArtifactContent,
-  request: RestoreRequest,
+  asked: RestoreRequest,
   signal: AbortSignal,
 ): Promise<RestoreFacts> {
+  // What comes back is the state of the newest increment.
+  const request = { ...asked, engine_facts: asked.increments?.at(-1)?.engine_facts ?? asked.engine_facts }
   const target = resolve(request.target)
   await assertTarget(target, request.in_place)
   const placed = await choosePlaces(request, target)
@@ -69,8 +72,16 @@ async function fill(
 ): Promise<Check[]> {
   const began = context.now()
   await using readBack = new ReadBack(folder, join(context.scratch_dir, 'unpacked.journal'))
-  await unpack(reported(context, content, signal), folder, (name) => readBack.add(name), tablespaces.folders)
-  await readBack.finish()
+  const { increments = [] } = request
+  const watched = (artifact: ArtifactContent) => reported(context, artifact, signal)
+  if (increments.length === 0) {
+    await unpack(watched(content), folder, (name) => readBack.add(name), tablespaces.folders)
+    await readBack.finish()
+  } else {
+    const mtime = Number(epochMicros(began) / 1_000_000n)
+    const target = { folder, there: tablespaces.folders, scratch: context.scratch_dir, readBack, watched, mtime }
+    await restoreChain({ full: content, increments }, target, signal)
+  }
   const unpacked = context.now()
   const compared = await compareWithManifest(join(folder, 'backup_manifest'), readBack.journal, signal)
   const control = await readControlFile(folder)
@@ -80,11 +91,16 @@ async function fill(
   const { created } = await standAlone(folder, control)
   const done = context.now()
   return [
-    check('unpacked', `${content.size} bytes of archive`, elapsedMs(began, unpacked)),
+    check('unpacked', unpackedDetail(content, increments), elapsedMs(began, unpacked)),
     check('backup_manifest', `${compared.files} files, ${compared.bytes} bytes match`, elapsedMs(unpacked, done)),
     check('wal', `${segments} segments, up to the end of the backup`, 0),
     check('settings', settingsDetail(created), 0),
   ]
+}
+
+function unpackedDetail(content: ArtifactContent, increments: readonly Increment[]): string {
+  const full = `${content.size} bytes of archive`
+  return increments.length === 0 ? full : `${full}, and ${increments.length} incremental(s) on it`
 }
 
 const check = (name: string, detail: string, milliseconds: number): Check => ({

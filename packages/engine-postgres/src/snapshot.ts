@@ -19,17 +19,36 @@ import { BLOCK, headerLike, padded, type TarHeader } from './tar/header.ts'
 const PROGRESS_EVERY = 4 * 1024 * 1024
 const MANIFEST = 'backup_manifest'
 
-/** One consistent full copy: the server's own base backup with its WAL, as one tar whose last member is the manifest. */
-export async function snapshot(env: Environment, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts> {
+/** What an incremental changes in a base backup. */
+export interface BaseBackupPlan {
+  /** Instead of the sink that was given. */
+  readonly sink: SnapshotSink
+  /** The parent's manifest was uploaded. */
+  readonly incremental: boolean
+}
+
+export type MakePlan = (link: Link, facts: ServerFacts, signal: AbortSignal) => Promise<BaseBackupPlan>
+
+/**
+ * One consistent copy: the server's own base backup with its WAL, as one tar whose last member is the manifest. `plan` is
+ * asked on the link that the backup will use.
+ */
+export async function snapshot(
+  env: Environment,
+  given: SnapshotSink,
+  signal: AbortSignal,
+  plan?: MakePlan,
+): Promise<SnapshotFacts> {
   await using link = await openLink(env, 'replication', signal)
   try {
     const facts = await serverFacts(link, env.context.source, signal)
+    const { sink, incremental } = plan ? await plan(link, facts, signal) : { sink: given, incremental: false }
     await using hold = await holdWal(link, facts, env, signal)
     await using spool = await ManifestSpool.create(env.context.scratch_dir)
     const both = AbortSignal.any([signal, hold.signal])
     const copy = new BaseBackupCopy(env, sink, spool, facts.major)
     const receiver = new BaseBackupReceiver(copy, facts.major)
-    const command = baseBackupCommand({ label: 'salvor', major: facts.major })
+    const command = baseBackupCommand({ label: 'salvor', major: facts.major, incremental })
     await link.run(command, receiver, () => copy.idleLimit, both)
     // Only now is it known that no page failed its checksum: that error comes after the last byte.
     await copy.finish(both)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { crcHex } from './crc32c.ts'
+import type { WalRange } from './manifest.ts'
 
 export interface NewEntry {
   /** A byte string. */
@@ -27,9 +28,12 @@ export class ManifestWriter {
     return this.#text(`${this.#files++ === 0 ? '\n' : ',\n'}${line}`)
   }
 
-  /** A cleanly stopped server needs no WAL: there are no ranges. */
-  tail(): string {
-    const text = this.#text('\n],\n"WAL-Ranges": [\n],\n')
+  /** `ranges`: the WAL that makes the files consistent. A cleanly stopped server needs none. */
+  tail(ranges: readonly WalRange[] = []): string {
+    const lines = ranges.map(
+      ({ timeline, start, end }) => `{ "Timeline": ${timeline}, "Start-LSN": "${start}", "End-LSN": "${end}" }`,
+    )
+    const text = this.#text(`\n],\n"WAL-Ranges": [\n${lines.join(',\n')}${lines.length > 0 ? '\n' : ''}],\n`)
     return `${text}"Manifest-Checksum": "${this.#hash.digest('hex')}"}\n`
   }
 

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Address } from '../connect/address.ts'
 import { Framer, type MessageReceiver, type Room } from './framer.ts'
 import { IdleWatch } from './idle-watch.ts'
-import { dataRow, query, startup, strings, terminate, TYPE } from './messages.ts'
+import { copyData, copyDone, dataRow, query, startup, strings, terminate, TYPE } from './messages.ts'
 import { LinkLost, serverError, type ServerError } from './server-error.ts'
 import { Authentication } from './startup.ts'
 import { openTls } from './tls.ts'
@@ -120,6 +120,18 @@ export class Link implements AsyncDisposable, MessageReceiver {
     const done = this.#exchange(exchange, idle, signal)
     if (this.#lost === null) this.#wire!.send(query(command))
     await done
+  }
+
+  /** The client's half of a COPY that goes both ways; dropped when the link is gone. */
+  sendCopy(body: Buffer): void {
+    if (this.#lost === null) this.#wire?.send(copyData(body))
+  }
+  endCopy(): void {
+    if (this.#lost === null) this.#wire?.send(copyDone())
+  }
+  /** Resolves when what was sent is with the operating system, or the link is gone. */
+  async sent(): Promise<void> {
+    if (this.#lost === null) await this.#wire?.drained()
   }
 
   /** The rows of each statement, at most `most` of each; `count` tells how many there were. */

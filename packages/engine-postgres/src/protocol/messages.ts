@@ -5,6 +5,7 @@ export const TYPE = {
   commandComplete: 0x43, // C
   copyData: 0x64, // d
   copyDone: 0x63, // c
+  copyIn: 0x47, // G
   copyOut: 0x48, // H
   dataRow: 0x44, // D
   emptyQuery: 0x49, // I
@@ -39,6 +40,8 @@ export function startup(parameters: Readonly<Record<string, string>>): Buffer {
 }
 
 export const query = (sql: string): Buffer => message('Q', Buffer.from(`${sql}\0`, 'utf8'))
+export const copyData = (body: Buffer): Buffer => message('d', body)
+export const copyDone = (): Buffer => message('c', Buffer.alloc(0))
 export const terminate = (): Buffer => message('X', Buffer.alloc(0))
 export const clearPassword = (password: string): Buffer => message('p', Buffer.from(`${password}\0`, 'utf8'))
 export const saslResponse = (text: string): Buffer => message('p', Buffer.from(text, 'utf8'))

@@ -60,6 +60,16 @@ export class Wire {
     if (!this.#closed) this.socket.write(bytes)
   }
 
+  /** Resolves when no more is waiting to be sent than a socket may hold, or the wire is gone. */
+  async drained(): Promise<void> {
+    while (!this.#closed && this.socket.writableNeedDrain) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.socket.once('drain', resolve).once('close', resolve)
+      await promise
+      this.socket.off('drain', resolve).off('close', resolve)
+    }
+  }
+
   /** Resolves when the other side has closed, or after `milliseconds`. */
   async ended(milliseconds: number): Promise<void> {
     if (this.#closed) return

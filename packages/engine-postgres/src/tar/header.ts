@@ -113,6 +113,17 @@ export function moveBelow(block: Buffer, folder: string): void {
   sealed(block)
 }
 
+/** A member's own header for another name and size. */
+export function renamedHeader(header: Buffer, name: string, size: number): Buffer {
+  const block = Buffer.from(header)
+  block.fill(0, 0, 100).fill(0, 345, 500)
+  const short = splitName(name)
+  block.write(short.name, 0, 'latin1')
+  block.write(short.prefix, 345, 'latin1')
+  octal(block, 124, 12, size)
+  return sealed(block)
+}
+
 function sealed(block: Buffer): Buffer {
   block.write(`${checksum(block).toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return block

@@ -1,7 +1,8 @@
 import { BLOCK, isZeroBlock, padded, parseHeader, TarInvalid, type TarHeader } from './header.ts'
 
 export type TarPart =
-  | { readonly kind: 'member'; readonly header: TarHeader }
+  /** `block`: the header as it came; valid until the next part is asked for. */
+  | { readonly kind: 'member'; readonly header: TarHeader; readonly block: Buffer }
   /** Valid until the next part is asked for. */
   | { readonly kind: 'data'; readonly bytes: Buffer }
   /** The member is whole. */
@@ -28,7 +29,7 @@ export async function* tarParts(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
         const header = takeBlock(state, chunk, at)
         at += header.taken
         if (header.found) {
-          yield { kind: 'member', header: header.found }
+          yield { kind: 'member', header: header.found, block: held }
           state.open = true
         }
       }

@@ -8,7 +8,7 @@ const FORMAT = 'salvor-page-digests'
 const HEAD_BYTES = 512
 const CHUNK_PAGES = 8192
 
-/** The state of a database, told by digests: docs/format.md section 14. */
+/** The state of a database, told by digests: docs/format.md section 15. */
 export interface DigestsHead {
   readonly page_size: number
   readonly page_count: number

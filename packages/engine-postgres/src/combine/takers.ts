@@ -1,0 +1,127 @@
+import { closeSync, ftruncateSync, writeSync } from 'node:fs'
+import { HeadReader, PAGE } from '../incremental/form.ts'
+import { TarInvalid } from '../tar/header.ts'
+import { PageRuns } from './page-runs.ts'
+import type { Taker } from './read-level.ts'
+import { hasPage, setPage, type ScratchTable, type WaitingFile } from './scratch-table.ts'
+import type { Tree } from './tree.ts'
+
+/** Where combined files go, and what is still missing of them. */
+export interface Combined {
+  readonly tree: Tree
+  readonly table: ScratchTable
+  /** Hears of each file when it is whole. */
+  readonly whole: (name: string) => void
+}
+
+/** A file of the newest backup as it is. */
+export function copyTaker({ tree, whole }: Combined, name: string): Taker {
+  const file = tree.create(name)
+  return {
+    write(bytes) {
+      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at)
+    },
+    end() {
+      closeSync(file)
+      whole(name)
+    },
+  }
+}
+
+/** An INCREMENTAL member of the newest backup: gives the file its length and its newest pages. */
+export class NewestIncremental implements Taker {
+  readonly #combined: Combined
+  readonly #name: string
+  readonly #head: HeadReader
+  readonly #file: number
+  #runs: PageRuns | null = null
+
+  constructor(combined: Combined, name: string, size: number) {
+    this.#combined = combined
+    this.#name = name
+    this.#head = new HeadReader(size)
+    this.#file = combined.tree.create(name)
+  }
+
+  write(bytes: Buffer): void {
+    const rest = bytes.subarray(this.#head.take(bytes))
+    const { head } = this.#head
+    if (head === null) return
+    if (this.#runs === null) {
+      ftruncateSync(this.#file, Math.max(head.truncation, (head.pages.at(-1) ?? -1) + 1) * PAGE)
+      this.#runs = new PageRuns(this.#file, (index) => head.pages[index]!)
+    }
+    this.#runs.write(rest)
+  }
+
+  end(): void {
+    closeSync(this.#file)
+    const { head } = this.#head
+    if (head === null) throw new TarInvalid('an INCREMENTAL file is shorter than its head')
+    const { table, whole } = this.#combined
+    const below = head.pages.filter((page) => page < head.truncation).length
+    if (below === head.truncation) whole(this.#name)
+    else if (!table.add(this.#name, head.truncation, head.pages))
+      throw new TarInvalid('an INCREMENTAL file comes twice')
+  }
+}
+
+/** An INCREMENTAL member of an older backup: gives the pages that no newer one had. */
+export class OlderIncremental implements Taker {
+  readonly #combined: Combined
+  readonly #waiting: WaitingFile
+  readonly #head: HeadReader
+  readonly #file: number
+  #runs: PageRuns | null = null
+
+  constructor(combined: Combined, waiting: WaitingFile, size: number) {
+    this.#combined = combined
+    this.#waiting = waiting
+    this.#head = new HeadReader(size)
+    this.#file = combined.tree.reopen(waiting.name)
+  }
+
+  write(bytes: Buffer): void {
+    const rest = bytes.subarray(this.#head.take(bytes))
+    const { head } = this.#head
+    if (head === null) return
+    this.#runs ??= new PageRuns(this.#file, (index) => wantedPage(this.#waiting, head.pages[index]!))
+    this.#runs.write(rest)
+  }
+
+  end(): void {
+    closeSync(this.#file)
+    const { table, whole } = this.#combined
+    const { came, wanted } = this.#waiting
+    for (const page of this.#head.head!.pages) if (page < wanted) setPage(came, page)
+    if (!isWhole(this.#waiting)) {
+      table.update(this.#waiting)
+      return
+    }
+    table.done(this.#waiting)
+    whole(this.#waiting.name)
+  }
+}
+
+/** The whole file in an older backup: gives all pages that are still missing. What it does not have is zeros. */
+export function olderWhole({ tree, table, whole }: Combined, waiting: WaitingFile, size: number): Taker {
+  const file = tree.reopen(waiting.name)
+  const pages = Math.floor(size / PAGE)
+  const runs = new PageRuns(file, (index) => (index < pages ? wantedPage(waiting, index) : null))
+  return {
+    write: (bytes) => runs.write(bytes),
+    end() {
+      closeSync(file)
+      table.done(waiting)
+      whole(waiting.name)
+    },
+  }
+}
+
+const wantedPage = ({ wanted, came }: WaitingFile, page: number): number | null =>
+  page < wanted && !hasPage(came, page) ? page : null
+
+function isWhole({ wanted, came }: WaitingFile): boolean {
+  for (let page = 0; page < wanted; page++) if (!hasPage(came, page)) return false
+  return true
+}

@@ -1,0 +1,101 @@
+import { copyFileSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Increment, ParentBackup, RestoreFacts, SnapshotFacts } from '@salvor/shared/ports/engine'
+import { contentOf, environmentOf, fileSink, never } from '../engine.fixture.ts'
+import type { Environment } from '../environment.ts'
+import { prove } from '../prove.ts'
+import { restore } from '../restore.ts'
+import { takeChanges, takeFull } from './take.ts'
+
+// Chains of backups for tests: artifacts and digests in plain files of one folder.
+
+export interface Link {
+  readonly id: string
+  readonly file: string
+  readonly facts: SnapshotFacts
+  readonly digests: string
+}
+
+export class ChainOfBackups {
+  readonly links: Link[] = []
+  readonly #url: string
+  readonly #folder: string
+  readonly #more: Partial<Environment>
+
+  constructor(url: string, folder: string, more: Partial<Environment> = {}) {
+    this.#url = url
+    this.#folder = folder
+    this.#more = more
+  }
+
+  env(more: Partial<Environment> = {}): Environment {
+    return { ...environmentOf(this.#url, this.#folder), ...this.#more, ...more }
+  }
+
+  async full(): Promise<Link> {
+    return await this.#keep((sink) => takeFull(this.env(), sink, never))
+  }
+
+  /** On the newest backup. */
+  async increment(more: Partial<Environment> = {}): Promise<Link> {
+    const { id, facts, digests } = this.links.at(-1)!
+    const { consistent_at, engine_facts } = facts
+    const parent: ParentBackup = { id, consistent_at, engine_facts, digests }
+    return await this.#keep((sink) => takeChanges(this.env(more), parent, sink, never))
+  }
+
+  async #keep(take: (sink: ReturnType<typeof fileSink>) => Promise<SnapshotFacts>): Promise<Link> {
+    const id = `backup-${this.links.length}`
+    const file = join(this.#folder, `${id}-${Math.trunc(performance.now() * 1000)}.tar`)
+    using sink = fileSink(file)
+    const facts = await take(sink)
+    const digests = `${file}.digests`
+    copyFileSync(facts.digests!, digests)
+    this.links.push({ id, file, facts, digests })
+    return this.links.at(-1)!
+  }
+
+  get increments(): Increment[] {
+    return this.links.slice(1).map(({ id, file, facts: { consistent_at, engine_facts } }) => ({
+      id,
+      consistent_at,
+      engine_facts,
+      open: (work) => work(contentOf(file, 65_536 + 11)),
+    }))
+  }
+
+  async restore(target: string): Promise<RestoreFacts> {
+    const [full] = this.links as [Link]
+    const { engine_facts } = full.facts
+    const request = { target, in_place: false, engine_facts, increments: this.increments }
+    return await restore(this.env().context, contentOf(full.file, 100_003), request, never)
+  }
+
+  /** The failed checks. */
+  async prove(target: string, checks: readonly string[] = []) {
+    const facts = this.links.at(-1)!.facts.engine_facts
+    const all = await prove(this.env().context, { folder: target, checks, facts, database: 'postgres' }, never)
+    return all.filter(({ ok }) => !ok)
+  }
+}
+
+const RUNTIME = /^(?:global\/pg_control|.*pg_internal\.init.*|.*\/pgsql_tmp.*)$/
+
+/** Names of the files of tables and indexes that differ between two data folders; `length` too where only one has it. */
+export function differences(one: string, other: string): string[] {
+  const names = new Set([...filesOf(one), ...filesOf(other)])
+  return [...names].filter((name) => {
+    const sizes = [one, other].map((folder) => statSync(join(folder, name), { throwIfNoEntry: false })?.size)
+    if (sizes[0] !== sizes[1]) return true
+    return !readFileSync(join(one, name)).equals(readFileSync(join(other, name)))
+  })
+}
+
+function filesOf(folder: string): string[] {
+  return ['base', 'global', 'pg_tblspc'].flatMap((top) =>
+    readdirSync(join(folder, top), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+      .filter((name) => !RUNTIME.test(name)),
+  )
+}
