@@ -4,13 +4,15 @@ import {
   type PostgresMajor,
   type RealPostgres,
 } from '@salvor/testkit/real/postgres'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { RECOVER_SCRIPT } from '@salvor/repository/recover-script'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../engine.fixture.ts'
 import { ChainOfBackups, differences } from './chain.fixture.ts'
 
+const PYTHON = spawnSync('python3', ['--version']).status === 0
 const VERIFY_BACKUP = '/usr/lib/postgresql/15/bin/pg_verifybackup'
 
 const KINDS: readonly [PostgresMajor, 'native' | 'pages'][] = POSTGRES_MAJORS_HERE.flatMap((major) =>
@@ -105,6 +107,29 @@ describe.each(KINDS)('a chain of incrementals of PostgreSQL %i, %s', (major, kin
       'SELECT sum(more) = 140000 FROM visits2',
     ]
     expect(await chain.prove(target, checks)).toEqual([])
+  })
+
+  test.skipIf(!PYTHON)('is put together by recover.py from what tar unpacks, without Salvor', async () => {
+    const script = join(folder.path, 'recover.py')
+    writeFileSync(script, RECOVER_SCRIPT)
+    const folders = chain.links.map(({ file, id }) => {
+      const unpacked = join(folder.path, `unpacked-${id}`)
+      mkdirSync(unpacked)
+      expect(spawnSync('tar', ['-xpf', file, '-C', unpacked]).status).toBe(0)
+      return unpacked
+    })
+    const out = join(folder.path, 'recovered')
+    const { status, stderr } = spawnSync('python3', [script, out, ...folders], { encoding: 'utf8' })
+    expect(`${status} ${stderr}`).toBe('0 ')
+    const target = join(folder.path, 'compared')
+    await chain.restore(target)
+    expect(differences(out, target)).toEqual([])
+    const labels = [out, target].map((path) => readFileSync(join(path, 'backup_label'), 'utf8'))
+    expect(labels[0]).toBe(labels[1])
+    const wrong = spawnSync('python3', [script, join(folder.path, 'wrong'), folders[0]!, folders[2]!], {
+      encoding: 'utf8',
+    })
+    expect(kind === 'native' ? wrong.stderr : 'does not stand on').toContain('does not stand on')
   })
 
   test.skipIf(major > 16 || !existsSync(VERIFY_BACKUP))('satisfies pg_verifybackup of PostgreSQL 15', async () => {
