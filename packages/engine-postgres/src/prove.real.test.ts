@@ -131,6 +131,20 @@ describe('proving a restored copy', () => {
     await expect.poll(() => serversIn(restored), { timeout: 10_000 }).toEqual([])
   })
 
+  test('an index in the wrong order is found by amcheck, and named', async () => {
+    await server.query('CREATE TABLE numbers AS SELECT g AS n FROM generate_series(1, 1000) g')
+    await server.query('CREATE INDEX by_number ON numbers (n)')
+    await server.query("UPDATE pg_index SET indoption = '3' WHERE indexrelid = 'by_number'::regclass")
+    const other = join(folder.path, 'unordered.tar')
+    const unordered = await backUp(engine(), other)
+    const target = join(folder.path, 'unordered')
+    const request = { target, in_place: false, engine_facts: unordered.engine_facts }
+    await engine().restore(contentOf(other), request, never)
+    const failed = (await engine().prove(target, [], unordered.engine_facts, never)).filter(({ ok }) => !ok)
+    expect(failed).toMatchObject([{ name: 'indexes', detail: 'postgres: public.by_number: SQLSTATE XX002 (amcheck)' }])
+    await server.query('DROP TABLE numbers')
+  })
+
   test("the names of the source's superusers need not be known", async () => {
     await server.query('CREATE ROLE chief SUPERUSER LOGIN')
     const asChief = `postgres://chief@127.0.0.1:${server.port}/postgres`

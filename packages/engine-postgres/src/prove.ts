@@ -5,6 +5,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { CLEANLY_SHUT_DOWN, ControlFileUnknown } from './data-folder/control-file.ts'
+import { examine, extensionsOf, type Extension } from './sandbox/extension-checks.ts'
 import { lackSaid } from './sandbox/missing.ts'
 import { verifyPages } from './sandbox/pages.ts'
 import { serverPrograms } from './sandbox/programs.ts'
@@ -21,6 +22,8 @@ export interface ProofRequest {
 }
 
 const READ_BUDGET_MS = 300_000
+/** For each of the extensions that look for damage. */
+const EXAMINE_BUDGET_MS = 120_000
 
 /**
  * Starts a server of the source's major on a restored copy, alone and without a network, and looks at everything: replay,
@@ -37,7 +40,7 @@ export async function prove(
   await using programs = await serverPrograms(context.source, major, context.server_programs)
   try {
     await using sandbox = await Sandbox.around(folder, context.scratch_dir, programs.bin, major)
-    return await new Proof(context, request, sandbox, signal).run()
+    return await new Proof(context, request, { sandbox, major }, signal).run()
   } catch (error) {
     signal.throwIfAborted()
     if (!(error instanceof ControlFileUnknown)) throw error
@@ -58,13 +61,20 @@ class Proof {
   readonly #context: EngineContext
   readonly #request: ProofRequest
   readonly #sandbox: Sandbox
+  readonly #major: number
   readonly #signal: AbortSignal
   readonly #checks: Check[] = []
 
-  constructor(context: EngineContext, request: ProofRequest, sandbox: Sandbox, signal: AbortSignal) {
+  constructor(
+    context: EngineContext,
+    request: ProofRequest,
+    { sandbox, major }: { readonly sandbox: Sandbox; readonly major: number },
+    signal: AbortSignal,
+  ) {
     this.#context = context
     this.#request = request
     this.#sandbox = sandbox
+    this.#major = major
     this.#signal = signal
   }
 
@@ -74,6 +84,9 @@ class Proof {
     await this.#look('page checksums', () => this.#pages())
     if (!(await this.#look('server starts', () => this.#start()))) return this.#checks
     await this.#look('tables', () => this.#tables())
+    for (const extension of extensionsOf(this.#major)) {
+      await this.#look(extension.objects, () => this.#extension(extension))
+    }
     const { database, checks } = this.#request
     this.#checks.push(...(await runSourceChecks(this.#sandbox, { source, database, checks }, now, this.#signal)))
     await this.#look('server stops', () => this.#stop())
@@ -123,6 +136,24 @@ class Proof {
     if (read.problem !== null) return { ok: false, detail: read.problem }
     const all = `${read.tables} of ${read.tables + read.skipped} tables read to their end in ${read.databases} databases`
     return { ok: true, detail: read.skipped === 0 ? all : `${all}; no time for the others` }
+  }
+
+  async #extension(extension: Extension): Promise<Verdict> {
+    const { now, source } = this.#context
+    const began = now()
+    const budget = { leftMs: () => EXAMINE_BUDGET_MS - elapsedMs(began, now()) }
+    const { name } = extension
+    const { available, problem, checked, skipped } = await examine(
+      this.#sandbox,
+      extension,
+      source,
+      budget,
+      this.#signal,
+    )
+    if (!available) return { ok: true, detail: `not looked at: the PostgreSQL here has no ${name}` }
+    if (problem !== null) return { ok: false, detail: `${problem} (${name})` }
+    const all = `${checked} of ${checked + skipped} (${name})`
+    return { ok: true, detail: skipped === 0 ? all : `${all}; no time for the others` }
   }
 
   async #stop(): Promise<Verdict> {

@@ -51,6 +51,9 @@ describe.each(POSTGRES_MAJORS)('a base backup of PostgreSQL %i', (major) => {
       'page checksums',
       'server starts',
       'tables',
+      'indexes',
+      ...(major >= 14 ? ['heaps'] : []),
+      'visibility maps',
       ...[...CLINIC_PG_CHECKS, kept].map((sql) => SOURCE_CHECK + sql),
       'server stops',
     ])

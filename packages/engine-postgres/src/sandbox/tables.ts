@@ -54,7 +54,8 @@ export async function readTables(
   return read
 }
 
-async function databases(sandbox: Sandbox, signal: AbortSignal): Promise<string[]> {
+/** Names of the databases that can be connected to. */
+export async function databases(sandbox: Sandbox, signal: AbortSignal): Promise<string[]> {
   await using link = await sandbox.connect('template1', signal)
   const [set] = await link.rows(DATABASES, ANSWER_SLACK_MS, signal)
   return set?.rows.flatMap(([name]) => (typeof name === 'string' ? [name] : [])) ?? []
