@@ -64,10 +64,12 @@ export class ChainOfBackups {
     }))
   }
 
+  /** With its tablespaces inside. */
   async restore(target: string): Promise<RestoreFacts> {
     const [full] = this.links as [Link]
     const { engine_facts } = full.facts
-    const request = { target, in_place: false, engine_facts, increments: this.increments }
+    const { increments } = this
+    const request = { target, in_place: false, engine_facts, increments, tablespaces: 'inside' } as const
     return await restore(this.env().context, contentOf(full.file, 100_003), request, never)
   }
 

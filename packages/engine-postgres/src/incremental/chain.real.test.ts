@@ -1,11 +1,7 @@
-import {
-  POSTGRES_MAJORS_HERE,
-  startPostgres,
-  type PostgresMajor,
-  type RealPostgres,
-} from '@salvor/testkit/real/postgres'
+import { POSTGRES_MAJORS, startPostgres, type PostgresMajor, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { RECOVER_SCRIPT } from '@salvor/repository/recover-script'
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { serverUser } from '@salvor/testkit/real/postgres-programs'
+import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -15,7 +11,7 @@ import { ChainOfBackups, differences } from './chain.fixture.ts'
 const PYTHON = spawnSync('python3', ['--version']).status === 0
 const VERIFY_BACKUP = '/usr/lib/postgresql/15/bin/pg_verifybackup'
 
-const KINDS: readonly [PostgresMajor, 'native' | 'pages'][] = POSTGRES_MAJORS_HERE.flatMap((major) =>
+const KINDS: readonly [PostgresMajor, 'native' | 'pages'][] = POSTGRES_MAJORS.flatMap((major) =>
   major >= 17 ? [[major, 'native'] as const, [major, 'pages'] as const] : [[major, 'pages'] as const],
 )
 
@@ -56,10 +52,14 @@ describe.each(KINDS)('a chain of incrementals of PostgreSQL %i, %s', (major, kin
       versionGates,
       incrementals: kind === 'pages' ? 'pages' : 'auto',
     })
+    const place = join(server.folder, 'elsewhere')
+    mkdirSync(place)
+    if (serverUser.uid !== undefined) chownSync(place, serverUser.uid, serverUser.gid!)
+    await server.query(`CREATE TABLESPACE elsewhere LOCATION '${place}'`)
     for (const sql of [
       'CREATE TABLE patients (id int PRIMARY KEY, name text)',
       'INSERT INTO patients SELECT g, $$Patient $$ || g FROM generate_series(1, 50000) g',
-      'CREATE TABLE visits (id int PRIMARY KEY, patient int, note text)',
+      'CREATE TABLE visits (id int PRIMARY KEY, patient int, note text) TABLESPACE elsewhere',
       'INSERT INTO visits SELECT g, g, $$first$$ FROM generate_series(1, 40000) g',
       'CREATE TABLE doomed AS SELECT g FROM generate_series(1, 10000) g',
       'CREATE TABLE emptied AS SELECT g, $$old$$ AS t FROM generate_series(1, 10000) g',
