@@ -92,7 +92,7 @@ async function changes(env: Environment, taking: Taking, signal: AbortSignal): P
     const { settings, method } = await choose(env, taking, { link, server }, signal)
     if (method.kind === 'full') throw needsFull(method.because)
     const native = method.kind === 'native'
-    if (native) await uploadManifest(link, file.manifest(), signal)
+    if (native) await uploaded(link, taking, signal)
     const into = stack.use(
       native ? new RecordingSink(sink, scratch_dir, false) : new DeltaSink(sink, scratch_dir, file),
     )
@@ -108,6 +108,14 @@ async function changes(env: Environment, taking: Taking, signal: AbortSignal): P
   if (!(into instanceof DeltaSink) || method?.kind !== 'pages') return { ...facts, engine_facts }
   const notice = `all pages were read and compared (${method.because}): ${into.said}`
   return { ...facts, engine_facts, notices: [notice, ...facts.notices] }
+}
+
+async function uploaded(link: Link, { file, needsFull }: Taking, signal: AbortSignal): Promise<void> {
+  try {
+    await uploadManifest(link, file.manifest(), signal)
+  } catch (error) {
+    throw error instanceof ServerError && !error.fatal ? needsFull(error.message, error) : error
+  }
 }
 
 async function choose(
