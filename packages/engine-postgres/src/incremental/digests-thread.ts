@@ -21,8 +21,7 @@ export class DigestsThread implements AsyncDisposable {
   #failure: unknown = null
 
   constructor(work: DigestsWork) {
-    const file = import.meta.url.endsWith('.ts') ? './digests-worker.ts' : './digests-worker.js'
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: work })
+    this.#worker = new Worker(new URL('./digests-worker.ts', import.meta.url), { workerData: work })
     this.#worker.on('message', (slot: SharedArrayBuffer) => this.#freed(slot))
     this.#worker.on('error', (error) => this.#failed(error))
     this.#ended = once(this.#worker, 'exit')

@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { startPostgres } from '@salvor/testkit/real/postgres'
+import { createClinicPg, startPgWriter } from '@salvor/testkit/real/postgres-load'
+import { expect, test } from 'vitest'
+import { makeHome } from './salvor.ts'
+
+interface Backup {
+  readonly id: string
+  readonly filename: string
+  readonly type: string
+  readonly parent: string | null
+}
+
+test('incrementals of a PostgreSQL at work stand on each other, are proven, restored, and put together without Salvor', async () => {
+  await using server = await startPostgres({ major: 16, initdb: ['--data-checksums'] })
+  await createClinicPg(server.url, { rows: 5000 })
+  await using home = await makeHome()
+  await home.configure(`stores: { local: { kind: local, path: ./backups } }
+encryption: { keyring_file: ./keys.json }
+sources:
+  clinic:
+    engine: postgres
+    url: "${server.url}"
+    checks: [ "SELECT count(*) >= 5000 FROM patients" ]
+`)
+  const created = await home.run('keys', 'create', '--out', 'keys.json', '--recovery', 'recovery.pem')
+  expect(created.stderr + created.stdout).not.toContain('error')
+  const backUp = async (type: string): Promise<Backup> => {
+    const ended = await home.run('backup', 'clinic', '--type', type, '--json')
+    expect(`${ended.code} ${ended.stderr}`).toMatch(/^0 /)
+    const { backups } = (await home.run('list', 'clinic', '--json')).json<{ backups: Backup[] }>()
+    return backups[0]!
+  }
+  const chain = [await backUp('full')]
+  await using writer = startPgWriter(server.url, { tps: 100 })
+  chain.push(await backUp('incremental'))
+  const acknowledged = writer.lastVisit
+  chain.push(await backUp('incremental'))
+  await writer.stop()
+  expect(chain.map(({ type }) => type)).toEqual(['full', 'incremental', 'incremental'])
+  expect(chain.map(({ parent }) => parent)).toEqual([null, chain[0]!.id, chain[1]!.id])
+
+  const verified = await home.run('verify', chain[2]!.id, '--level', 'restore')
+  expect(`${verified.code} ${verified.stderr}`).toMatch(/^0 /)
+  const restored = await home.run('restore', 'clinic', '--to', home.path('restored'))
+  expect(`${restored.code} ${restored.stderr}`).toMatch(/^0 /)
+
+  // The same by hand, as each RECOVERY.md says.
+  const place = home.path('by-hand')
+  mkdirSync(place)
+  const stored = home.path('backups', 'clinic')
+  for (const entry of readdirSync(stored, { withFileTypes: true })) {
+    if (entry.isFile()) copyFileSync(`${stored}/${entry.name}`, `${place}/${entry.name}`)
+  }
+  copyFileSync(home.path('recovery.pem'), `${place}/recovery.pem`)
+  for (const [n, { filename }] of chain.entries()) {
+    const text = readFileSync(`${place}/${filename.slice(0, filename.indexOf('.'))}.RECOVERY.md`, 'utf8')
+    const blocks = [...text.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, block]) => block)
+    // What is below needs its first steps only: the last one puts the whole chain together.
+    const script = (n === 1 ? blocks.slice(0, -1) : blocks).join('')
+    const { status, stderr } = spawnSync('bash', ['-c', script], { cwd: place, encoding: 'utf8' })
+    expect(`${status} ${stderr}`).toBe('0 ')
+  }
+  // Salvor's restore makes settings of its own, and takes the map of tablespaces out.
+  const own = ['postgresql.auto.conf', 'tablespace_map', 'backup_manifest'].flatMap((name) => ['-x', name])
+  const same = spawnSync('diff', ['-r', '-q', ...own, `${place}/restored`, home.path('restored')])
+  expect(same.stdout.toString()).toBe('')
+  expect(acknowledged).toBeGreaterThan(0)
+}, 240_000)
