@@ -172,10 +172,23 @@ function addServices(program: Command): void {
 }
 
 function addAdministration(program: Command): void {
+  const doctor = program
+    .command('doctor [source]')
+    .description('look at everything that backups need: sources, stores, keys, clocks, programs for proofs')
+  act(example(doctor, 'salvor doctor clinic'), async ([source], _options, self, signal) =>
+    (await import('./commands/doctor.ts')).doctor(source, globalOptions(self), signal),
+  )
   const config = program.command('config').description('the configuration file')
   act(
     example(config.command('validate').description('check it, secrets and all'), 'salvor config validate'),
     async (_a, _o, self) => (await import('./commands/config.ts')).configValidate(globalOptions(self)),
+  )
+  act(
+    example(
+      config.command('grants <source>').description('the SQL and the lines of pg_hba.conf that a source needs'),
+      'salvor config grants clinic',
+    ),
+    async ([source = ''], _o, self) => (await import('./commands/config.ts')).configGrants(source, globalOptions(self)),
   )
   act(config.command('schema').description('the JSON Schema for editors'), async (_a, _o, self) =>
     (await import('./commands/config.ts')).configSchema(globalOptions(self)),

@@ -57,7 +57,8 @@ export function privilegeMissing(error: ServerError, source: string, { user }: A
   return new SalvorError('SOURCE_PRIVILEGE_MISSING', { source, user, what: 'take base backups', fix }, error)
 }
 
-const quoted = (name: string): string => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)
+export const quoted = (name: string): string =>
+  /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
 
 const NETWORK: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',

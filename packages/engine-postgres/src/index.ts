@@ -5,8 +5,9 @@ import { DEADLINES } from './environment.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
 import { offlineSnapshot } from './offline-snapshot.ts'
-import { probe } from './probe.ts'
+import { assertProvable, probe } from './probe.ts'
 import { prove } from './prove.ts'
+import { setUp } from './set-up.ts'
 import { restore } from './restore.ts'
 import { assertTarget } from './target.ts'
 
@@ -30,6 +31,7 @@ function open(config: PostgresConfig, context: EngineContext): Engine {
   const env = { source, context, deadlines: DEADLINES, maxWalHold, incrementals, versionGates: VERSION_GATES }
   return {
     probe: (signal) => probe(env, signal),
+    assertProvable: (signal) => assertProvable(env, signal),
     snapshot: (sink, signal) => takeFull(env, sink, signal),
     snapshotChanges: (parent, sink, _options, signal) => takeChanges(env, parent, sink, signal),
     ...localHalf(context, async () => (await serversOf(env)).addresses[0]!.database),
@@ -49,6 +51,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   incremental_artifact: 'tar',
   types: ['full', 'incremental'],
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
+  setUp,
   open,
   openForRestore,
 }

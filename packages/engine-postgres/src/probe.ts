@@ -4,6 +4,7 @@ import { COMMAND_IDLE_MS } from './connect/session.ts'
 import type { Environment } from './environment.ts'
 import { loginFailure } from './failures.ts'
 import type { Link } from './protocol/link.ts'
+import { serverPrograms } from './sandbox/programs.ts'
 import { serverFacts, serverNotices, sourceDb } from './server-facts.ts'
 
 /** Logs in as a backup would, and asks what can be asked without changing anything. */
@@ -25,6 +26,15 @@ export async function probe(env: Environment, signal: AbortSignal): Promise<Sour
   } catch (error) {
     throw loginFailure(error, env.context.source, link.address)
   }
+}
+
+/** Looks for server programs of the source's major on this machine, as a proof would. */
+export async function assertProvable(env: Environment, signal: AbortSignal): Promise<string> {
+  const { source, server_programs } = env.context
+  await using link = await openLink(env, 'replication', signal)
+  const { major } = await serverFacts(link, source, signal)
+  await using programs = await serverPrograms(source, major, server_programs)
+  return `PostgreSQL ${major} in ${programs.bin}`
 }
 
 const BYTES = `

@@ -28,6 +28,19 @@ export async function configValidate(options: GlobalOptions): Promise<Answer> {
   return done({ ok: true, file, timezone: settings.timezone, sources, stores: [...settings.stores.values()] }, lines)
 }
 
+/** `salvor config grants SOURCE`: what its administrator types once, so that it can be backed up. */
+export async function configGrants(source: string, options: GlobalOptions): Promise<Answer> {
+  const config = await loadConfig(options.config, process.env)
+  const steps = config.setUp(source)
+  const lines = steps.flatMap(({ title, where, lines: typed }) => [
+    `${pc.bold(title)}  ${pc.dim(`(${where})`)}`,
+    ...typed.map((line) => `    ${line}`),
+    '',
+  ])
+  const nothing = `${source} needs no rights but those of this user's files`
+  return done({ source, steps }, steps.length === 0 ? [nothing] : lines.slice(0, -1))
+}
+
 /** `salvor config schema`: for editors (`# yaml-language-server: $schema=…`). */
 export async function configSchema(_options: GlobalOptions): Promise<Answer> {
   const schema = await configJsonSchema()

@@ -1,5 +1,5 @@
 import type { Channel } from '@salvor/shared/ports/channel'
-import type { Engine, EngineContext } from '@salvor/shared/ports/engine'
+import type { Engine, EngineContext, SetUpStep } from '@salvor/shared/ports/engine'
 import type { Settings } from '@salvor/shared/ports/service'
 import type { Store } from '@salvor/shared/ports/store'
 
@@ -33,6 +33,8 @@ export interface LoadedConfig {
   openStore(name: string): Promise<Store>
   /** SOURCE_UNKNOWN for a name that is not in the file. */
   openEngine(source: string, context: EngineContext): Promise<Engine>
+  /** What the administrator of a source does once. Throws SOURCE_UNKNOWN. */
+  setUp(source: string): readonly SetUpStep[]
   /** An engine that restores and proves only: for a source that the file no longer names, or names with another engine. */
   openEngineForRestore(kind: string, context: EngineContext): Promise<Engine>
   /** `install` names this installation in dedup keys: the catalog's id. */

@@ -1,13 +1,13 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Channel, ChannelAdapter } from '@salvor/shared/ports/channel'
-import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
+import type { Engine, EngineAdapter, EngineContext, SetUpStep } from '@salvor/shared/ports/engine'
 import type { Store, StoreAdapter } from '@salvor/shared/ports/store'
 import type { Adapters } from '../adapters/installed-adapters.ts'
 import type { Environment, LoadedConfig } from './loaded-config.ts'
 import type { Adapted } from './read-adapters.ts'
 import type { SourceBlock } from './read-sources.ts'
 
-type Openers = Pick<LoadedConfig, 'openStore' | 'openEngine' | 'openEngineForRestore' | 'openChannel'>
+type Openers = Pick<LoadedConfig, 'openStore' | 'openEngine' | 'setUp' | 'openEngineForRestore' | 'openChannel'>
 
 /** What opens the adapters of a configuration by name. Each call opens anew: the caller closes. */
 export function openers(
@@ -31,6 +31,11 @@ export function openers(
       const found = sources.get(source)
       if (!found) throw new SalvorError('SOURCE_UNKNOWN', { source })
       return found.adapter.open(found.config, withVariables(context, found.adapter))
+    },
+    setUp(source: string): readonly SetUpStep[] {
+      const found = sources.get(source)
+      if (!found) throw new SalvorError('SOURCE_UNKNOWN', { source })
+      return found.adapter.setUp?.(found.config) ?? []
     },
     async openEngineForRestore(kind: string, context: EngineContext): Promise<Engine> {
       const adapter = await adapters.load('engine', kind)

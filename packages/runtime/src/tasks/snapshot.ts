@@ -23,6 +23,9 @@ export async function snapshot(
   )
   if (input.type === 'incremental' && !engine.snapshotChanges) throw noIncrementals(source)
   const closest = input.type === 'incremental' ? input.chain.at(-1) : undefined
+  if (input.type === 'incremental' && !closest) {
+    throw new SalvorError('FULL_NEEDED', { source: input.source, parent: 'nothing', reason: 'there is no parent' })
+  }
   const parent = closest ? await fetchParent(closest, input.source, context) : null
   await using opened = await openStore(context, input.store)
   return await writeBackup(

@@ -207,7 +207,7 @@ describe.each(['forked', 'inline'] as const)('%s tasks, SQLite and a local store
     const { tasks } = await site(kind)
     await expect(backUp(tasks, { source: 'nobody' })).rejects.toMatchObject({ code: 'SOURCE_UNKNOWN' })
     await expect(backUp(tasks, { store: 'nowhere' })).rejects.toMatchObject({ code: 'STORE_UNKNOWN' })
-    await expect(backUp(tasks, { type: 'incremental' })).rejects.toMatchObject({ code: 'NOT_AVAILABLE' })
+    await expect(backUp(tasks, { type: 'incremental' })).rejects.toMatchObject({ code: 'FULL_NEEDED' })
   })
 })
 

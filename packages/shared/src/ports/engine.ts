@@ -81,10 +81,20 @@ export interface EngineContext {
   readonly environment?: Readonly<Record<string, string>> | undefined
 }
 
+/** Something that the administrator of a database does once, so that it can be backed up. */
+export interface SetUpStep {
+  readonly title: string
+  /** Where the lines belong: a program, a file. */
+  readonly where: string
+  readonly lines: readonly string[]
+}
+
 /** One source of an engine. Errors are SalvorErrors of the SOURCE_, RESTORE_ and CANNOT_ groups. */
 export interface Engine {
   /** Bad paths, passwords, rights and versions are found here, with a hint; nothing is changed. */
   probe(signal: AbortSignal): Promise<SourceProbe>
+  /** What a proof of a backup needs on this machine, in a few words; CANNOT_VERIFY_HERE when it is missing. Absent: nothing. */
+  assertProvable?(this: void, signal: AbortSignal): Promise<string>
   /** Pushes one consistent full copy into `sink` while the source is in use. An abort frees every lock at once. */
   snapshot(sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
   /**
@@ -127,6 +137,8 @@ export interface EngineAdapter<C = unknown> {
   readonly types: readonly ('full' | 'incremental')[]
   /** Variables of the environment that say where a client's own files are. */
   readonly variables?: readonly string[]
+  /** What its administrator types once; no secrets. Absent: nothing is needed. */
+  setUp?(config: C): readonly SetUpStep[]
   open(config: C, context: EngineContext): Engine
   /** Opens for `assertTarget`, `offlineSnapshot`, `restore` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
   openForRestore?(context: EngineContext): Engine

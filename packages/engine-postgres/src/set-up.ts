@@ -1,0 +1,52 @@
+import type { SetUpStep } from '@salvor/shared/ports/engine'
+import type { Address } from './connect/address.ts'
+import { parseServers, serviceOf } from './connect/servers.ts'
+import { quoted } from './failures.ts'
+
+const WORKER = '<address of the worker>'
+
+/** What a database administrator types once, for what Salvor does with this source: the least that each part needs. */
+export function setUp({ url }: { readonly url: string }): readonly SetUpStep[] {
+  const servers = serviceOf(url) === null ? parseServers(url) : null
+  const addresses = servers === null || 'problem' in servers ? [] : servers.addresses
+  const role = quoted(addresses[0]?.user ?? 'backup')
+  const withCertificate = addresses.some(({ sslcert }) => sslcert !== null)
+  const password = withCertificate ? [] : [`\\password ${role}`]
+  const database = quoted(addresses[0]?.database ?? 'postgres')
+  return [
+    {
+      title: 'A role that may copy the cluster (REPLICATION is all that backups need)',
+      where: 'psql, as a superuser of the primary',
+      lines: [`CREATE ROLE ${role} WITH LOGIN REPLICATION;`, ...password],
+    },
+    {
+      title: 'The way in, on every server that a backup may be taken from',
+      where: 'pg_hba.conf, before lines that fit as well',
+      lines: [...hbaLines(addresses, 'replication', role), ...hbaLines(addresses, database, role)],
+    },
+    {
+      title: 'Take the lines over',
+      where: 'psql, as a superuser of each of these servers',
+      lines: ['SELECT pg_reload_conf();'],
+    },
+    {
+      title: 'Optional: sizes of databases that it may not connect to, so that progress knows its end',
+      where: 'psql, as a superuser of the primary',
+      lines: [`GRANT pg_read_all_stats TO ${role};`],
+    },
+    {
+      title: 'Optional: the server itself limits what a slot may hold of pg_wal (else Salvor watches it: max_wal_hold)',
+      where: 'psql, as a superuser of each of these servers',
+      lines: ["ALTER SYSTEM SET max_slot_wal_keep_size = '16GB';", 'SELECT pg_reload_conf();'],
+    },
+  ]
+}
+
+function hbaLines(addresses: readonly Address[], database: string, role: string): string[] {
+  const lines = addresses.map(({ host, sslmode, sslcert }) => {
+    if (host.startsWith('/')) return `local ${database} ${role} peer`
+    const kind = sslmode === 'disable' || sslmode === 'prefer' ? 'host' : 'hostssl'
+    return `${kind} ${database} ${role} ${WORKER} ${sslcert === null ? 'scram-sha-256' : 'cert'}`
+  })
+  return lines.length === 0 ? [`hostssl ${database} ${role} ${WORKER} scram-sha-256`] : [...new Set(lines)]
+}
