@@ -26,6 +26,7 @@ const bundle = await rolldown({
     ),
   },
   platform: 'node',
+  tsconfig: false,
   resolve: { conditionNames: ['source', 'node'] },
   // pg looks for pg-native and goes on without it.
   external: [...Object.keys(OUTSIDE), 'pg-native'],

@@ -5,7 +5,6 @@ import { catalogOf } from './catalog.ts'
 import { Database } from './database.ts'
 import type { CatalogDialect } from './dialect.ts'
 import { openEmbedded } from './dialect-embedded.ts'
-import { openPostgres } from './dialect-postgres.ts'
 import { migrate } from './migrate.ts'
 import { MIGRATIONS } from './migrations/all.ts'
 
@@ -25,7 +24,7 @@ export interface CatalogOptions {
  */
 export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
   const { url, data_dir, ids } = options
-  const dialect = url === null ? await openEmbedded(data_dir, ids.next()) : openPostgres(url)
+  const dialect = url === null ? await openEmbedded(data_dir, ids.next()) : await postgres(url)
   try {
     await migrate(dialect, MIGRATIONS, (db) => beginCatalog(db, dialect, ids))
     const meta = await dialect.reads.selectFrom('meta').select(['id', 'epoch']).executeTakeFirstOrThrow()
@@ -34,6 +33,12 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
     await dialect.close()
     throw error
   }
+}
+
+/** The driver is loaded where it is used: most commands run on the embedded catalog. */
+async function postgres(url: string): Promise<CatalogDialect> {
+  const { openPostgres } = await import('./dialect-postgres.ts')
+  return openPostgres(url)
 }
 
 /** What a catalog is born with: its name, its first epoch and the beginning of its chain. */

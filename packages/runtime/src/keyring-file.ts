@@ -7,6 +7,7 @@ import { openKeyring, parseKeyring } from '@salvor/repository/keyring'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
+import { isPrivate, onSecretMount } from './private-file.ts'
 
 /** Room for ten thousand keys; a path that names something else by mistake ends here. */
 const MAX_BYTES = 4 << 20
@@ -53,7 +54,7 @@ async function configured(keyring_file: string, ownFile: string): Promise<KeyRin
   return openKeyring({ ...keys, signing }, keyring_file, !isPem)
 }
 
-/** KEYRING_INVALID for a file that others may read. */
+/** KEYRING_INVALID for a file that others may read; private-file.ts has the rule. */
 export async function readPrivate(file: string): Promise<Buffer> {
   await using handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
     throw invalid(
@@ -62,8 +63,8 @@ export async function readPrivate(file: string): Promise<Buffer> {
       error,
     )
   })
-  const { mode, size } = await handle.stat()
-  if (mode & 0o077)
+  const { mode, uid, gid, size } = await handle.stat()
+  if (!isPrivate({ mode, uid, gid }) && !(await onSecretMount(file)))
     throw invalid(file, `its mode is ${(mode & 0o777).toString(8).padStart(4, '0')}: others may read it`)
   if (size > MAX_BYTES) throw invalid(file, 'it is too large')
   return await handle.readFile().catch((error: NodeJS.ErrnoException) => {

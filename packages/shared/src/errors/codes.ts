@@ -182,7 +182,7 @@ export const CODES = {
   ),
   KEYRING_INVALID: row(
     'The keyring {file} cannot be used: {reason}',
-    'salvor keys create writes a good one; mode must be 0600',
+    'salvor keys create writes a good one; chmod 600 it, or mount it read-only below /run/secrets',
     false,
     2,
   ),
