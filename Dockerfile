@@ -2,20 +2,18 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 RUN npm install --global pnpm@12.21.0
-COPY package.json pnpm-lock.yaml pnpm-workspace.yaml tsconfig.base.json ./
+COPY package.json pnpm-lock.yaml pnpm-workspace.yaml ./
+COPY tools tools
 COPY packages packages
 COPY services services
-RUN pnpm install --frozen-lockfile --ignore-scripts --filter './packages/*' --filter './services/*' --no-optional \
- && pnpm exec tsc -b packages/* services/*
-
-FROM node:24-bookworm-slim AS production
-WORKDIR /app
-RUN npm install --global pnpm@12.21.0
-COPY package.json pnpm-lock.yaml pnpm-workspace.yaml ./
-COPY --from=build /app/packages packages
-COPY --from=build /app/services services
-RUN find packages services -name node_modules -prune -exec rm -rf {} + \
- && pnpm install --prod --frozen-lockfile --no-optional && rm -rf packages/testkit
+# As `./salvor` in a checkout: tools/build.mjs puts all code into one folder.
+RUN pnpm install --frozen-lockfile --ignore-scripts \
+      --filter salvor --filter './packages/*' --filter './services/*' --filter '!./packages/testkit' \
+ && node tools/build.mjs build
+# Beside it stay the few packages that read files of their own: what its links point to.
+RUN find . -name node_modules -not -path './build/*' -prune -exec rm -rf {} + \
+ && pnpm install --prod --frozen-lockfile --ignore-scripts --no-optional --filter @salvor/catalog --filter @salvor/api \
+ && rm -rf tools services packages/*/src && node build/main.js --version
 
 FROM node:24-bookworm-slim
 # The verifier proves PostgreSQL backups with a server of the same major version: PGDG's 13 to 18.
@@ -26,15 +24,18 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
  && for major in $POSTGRES_MAJORS; do apt-get install -y --no-install-recommends "postgresql-$major" || exit 1; done \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
-COPY --from=production --chown=root:root /app /app
-RUN printf '#!/bin/sh\nexec node /app/packages/cli/dist/main.js "$@"\n' > /usr/local/bin/salvor && chmod 755 /usr/local/bin/salvor \
- && useradd --system --uid 10001 --create-home --home-dir /var/lib/salvor salvor && mkdir -p /etc/salvor /var/lib/salvor/data /var/lib/salvor/backups && chown -R salvor /var/lib/salvor
-USER 10001
-ENV NODE_ENV=production
-VOLUME /var/lib/salvor
+COPY --from=build /app /app
+COPY deploy/health.sh /usr/local/bin/salvor-health
+# Volumes take the owner of these folders when they are made.
+RUN printf '#!/bin/sh\nexec node /app/build/main.js "$@"\n' > /usr/local/bin/salvor && chmod 755 /usr/local/bin/salvor \
+ && useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/salvor salvor \
+ && install -d -o salvor -g salvor -m 0700 /var/lib/salvor /var/lib/salvor/data /var/lib/salvor/backups && install -d /etc/salvor
+USER 10001:10001
+# On a read-only root /tmp is the one place that can be written; code that was compiled once is kept there for task processes.
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/tmp/salvor-compiled
+VOLUME ["/var/lib/salvor/data", "/var/lib/salvor/backups"]
 EXPOSE 7400
-# /healthz answers while the process and its catalog work; the port is the service's http.port.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:7400/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# Answers while the process is worth keeping. 7400 is the http.port of deploy/salvor.yaml.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 CMD ["salvor-health", "healthz"]
 ENTRYPOINT ["tini", "--", "salvor", "--config", "/etc/salvor/salvor.yaml"]
 CMD ["up"]

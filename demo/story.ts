@@ -21,6 +21,7 @@ export class Story {
   readonly #receiver: MessageReceiver
   readonly #print: (source: string, step: string, text: string) => void
   readonly #printed = new Set<string>()
+  readonly #due = new Set<string>()
   readonly #chapters = new Map<string, Chapter>()
 
   constructor(
@@ -47,6 +48,11 @@ export class Story {
     return sources.every((source) => this.#chapters.get(source)?.taken === true)
   }
 
+  /** True once the schedule of each source has fired. */
+  due(sources: readonly string[]): boolean {
+    return sources.every((source) => this.#due.has(source))
+  }
+
   /** Steps that are still missing, for the verdict. */
   missing(sources: readonly string[]): string[] {
     return sources.flatMap((source) => {
@@ -64,7 +70,9 @@ export class Story {
     const backups = (await this.#catalog.backups({ source, limit: 20 })).toReversed()
     const runs = await this.#catalog.runs({ source, jobs: ['take-backup'], limit: 20 })
     for (const run of runs) this.#failed(source, run)
-    const scheduled = runs.some((run) => triggerOf(run) === 'schedule' && run.state === 'succeeded')
+    const ticks = runs.filter((run) => triggerOf(run) === 'schedule')
+    if (ticks.length > 0) this.#due.add(source)
+    const scheduled = ticks.some((run) => run.state === 'succeeded')
     let best: Chapter = { taken: false, copied: false, proven: false, told: false, scheduled }
     for (const backup of backups) {
       const chapter = { ...(await this.#backup(backup, runs)), scheduled }

@@ -13,10 +13,24 @@ export async function up(options: GlobalOptions, signal: AbortSignal): Promise<A
   await using redis = config.redis_url === null ? await ownRedis(config.settings.data_dir, say) : null
   const env = redis === null ? process.env : { ...process.env, SALVOR_REDIS_URL: redis.url }
   const [script = ''] = process.argv.slice(1)
-  const children = SERVICES.map((name) => ({ name, args: [script, 'service', name, '--config', config.file] }))
+  const ports = portsFrom(config.http_port)
+  const children = SERVICES.map((name, index) => ({
+    name,
+    args: [script, 'service', name, '--config', config.file, ...(ports[index] ?? [])],
+  }))
   say(`${SERVICES.join(', ')} start; Ctrl-C ends them`)
   const code = await supervise(children, env, say, signal)
   return done({ stopped: true }, [], code)
+}
+
+/** They share one file but no port: the scheduler has the one that it names, the others those that follow. */
+function portsFrom(first: number | null): string[][] {
+  if (first === null || first === 0) return []
+  if (first + SERVICES.length - 1 > 65_535) {
+    const reason = `http.port is ${first}: \`up\` needs the ${SERVICES.length - 1} ports after it too`
+    throw new SalvorError('USAGE', { reason, command: 'up' })
+  }
+  return SERVICES.map((_name, index) => ['--port', String(first + index)])
 }
 
 /** Without any Redis the services find their work in the catalog, every few seconds instead of at once. */
