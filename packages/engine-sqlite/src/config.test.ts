@@ -10,5 +10,11 @@ test('a source is one absolute path, and nothing else', () => {
 })
 
 test('the adapter says what it can do', () => {
-  expect(adapter).toMatchObject({ kind: 'sqlite', artifact: 'db', types: ['full'], secrets: [] })
+  expect(adapter).toMatchObject({
+    kind: 'sqlite',
+    artifact: 'db',
+    incremental_artifact: 'pages',
+    types: ['full', 'incremental'],
+    secrets: [],
+  })
 })
