@@ -6,6 +6,8 @@ import type { Link } from './protocol/link.ts'
 export interface ServerFacts {
   readonly systemId: string
   readonly timeline: number
+  /** Where its WAL ended when it was asked. */
+  readonly position: string
   readonly version: string
   readonly versionNum: number
   readonly major: number
@@ -32,11 +34,12 @@ export async function serverFacts(link: Link, source: string, signal: AbortSigna
     throw new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix: 'upgrade the server' })
   }
   const [identity] = await link.rows('IDENTIFY_SYSTEM', COMMAND_IDLE_MS, signal)
-  const [systemId, timeline] = identity?.rows[0] ?? []
+  const [systemId, timeline, position] = identity?.rows[0] ?? []
   const keep = await show(link, 'max_slot_wal_keep_size', signal)
   return {
     systemId: systemId ?? '',
     timeline: Number(timeline),
+    position: position ?? '0/0',
     version,
     versionNum,
     major,

@@ -1,8 +1,8 @@
 import type { Store } from '@salvor/shared/ports/store'
-import { segmentAt, historyName, tailName } from '@salvor/shared/vocabulary/wal'
+import { historyName, segmentAt, tailName, type WalPiece } from '@salvor/shared/vocabulary/wal'
 import { ID, never, RING, TIME } from './backup.fixture.ts'
 import { readWal } from './read-wal.ts'
-import type { WalPiece, WalRequest } from './write-wal.ts'
+import type { WalRequest } from './write-wal.ts'
 
 export const MIB = 1 << 20
 export const SEGMENT: string = segmentAt(1, 0x3000000n, MIB)

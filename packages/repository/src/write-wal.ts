@@ -5,7 +5,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
-import type { WalFile } from '@salvor/shared/vocabulary/wal'
+import type { WalFile, WalPiece } from '@salvor/shared/vocabulary/wal'
 import { sha256 } from './hash.ts'
 import { IV_BYTES, keyCommitment, newDataKey } from './encrypt.ts'
 import { FRAME_BYTES, MAX_FRAME_BYTES } from './frames.ts'
@@ -19,9 +19,6 @@ const compress = promisify(zlib.zstdCompress)
 const AT_ONCE = 4
 /** Segments above this get the largest frames, so that their list stays small. */
 const LARGE_SEGMENT = 256 << 20
-
-/** What a piece of WAL is, before it is stored. */
-export type WalPiece = Omit<WalFile, 'source' | 'size_bytes' | 'source_bytes' | 'document_sha256' | 'stored_at'>
 
 export interface WalRequest {
   readonly store: Store

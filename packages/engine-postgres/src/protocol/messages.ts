@@ -6,6 +6,7 @@ export const TYPE = {
   copyData: 0x64, // d
   copyDone: 0x63, // c
   copyIn: 0x47, // G
+  copyBoth: 0x57, // W
   copyOut: 0x48, // H
   dataRow: 0x44, // D
   emptyQuery: 0x49, // I

@@ -4,6 +4,7 @@ import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { ArtifactContent, SnapshotSink } from './artifact.ts'
 import type { Log } from './log.ts'
+import type { WalSource } from './wal.ts'
 
 /** What a source is, seen without changing it. */
 export interface SourceProbe {
@@ -108,6 +109,8 @@ export interface Engine {
     options: { readonly skipUnchanged: boolean },
     signal: AbortSignal,
   ): Promise<SnapshotFacts | null>
+  /** The continuous log of the source. Absent: it has none that can be streamed. */
+  readonly wal?: WalSource
   /** Refuses a target that is not empty, in use, or (in place) not what it takes it for; writes nothing. */
   assertTarget(target: string, inPlace: boolean): Promise<void>
   /** A copy of a stopped target, for the pre_restore backup before a restore in place. */

@@ -44,6 +44,9 @@ export interface WalFile extends WalContents {
   readonly stored_at: Instant
 }
 
+/** What a piece of WAL is, before it is stored. */
+export type WalPiece = Omit<WalFile, 'source' | 'size_bytes' | 'source_bytes' | 'document_sha256' | 'stored_at'>
+
 /** What the name of a piece of WAL says. */
 export interface WalName {
   readonly kind: WalKind

@@ -1,0 +1,285 @@
+import { asSalvorError, type SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { WalSink } from '@salvor/shared/ports/wal'
+import { shifted, type Instant } from '@salvor/shared/vocabulary/instant'
+import { lsnText } from '@salvor/shared/vocabulary/lsn'
+import { segmentAt, tailName, type WalContents, type WalPiece } from '@salvor/shared/vocabulary/wal'
+import type { Link } from '../protocol/link.ts'
+import { Contents } from './contents.ts'
+import type { WalEnvironment } from './environment.ts'
+import type { WalTaker } from './exchange.ts'
+import { standbyStatus, type Keepalive, type WalHeader } from './messages.ts'
+import { WalRecords } from './records.ts'
+import type { WalSpool } from './spool.ts'
+import { Storing } from './storing.ts'
+
+const LOOK_EVERY_MS = 1000
+/** A commit takes its time before its record is written out: this much of the server's clock is not vouched for. */
+const COMMIT_UNDER_WAY_MS = 1000
+
+export interface Stretch {
+  readonly systemId: string
+  readonly timeline: number
+  /** A segment's first byte. */
+  readonly start: bigint
+  /** All before it is stored; not below `start`. */
+  readonly stored: bigint
+  /** Where the WAL without a hole began. */
+  readonly began: bigint
+}
+
+export interface ReceiverParts {
+  readonly env: WalEnvironment
+  readonly link: Link
+  readonly spool: WalSpool
+  readonly sink: WalSink
+  readonly stretch: Stretch
+  readonly signal: AbortSignal
+}
+
+/** WAL of one timeline on its way from the server through the spool into the store, and what is told of it to the server. */
+export class WalReceiver implements WalTaker, Disposable {
+  position: bigint
+  readonly storing: Storing
+  readonly #parts: ReceiverParts
+  #stored: bigint
+  #synced: bigint
+  #serverEnd: bigint
+  #segment: Contents = new Contents()
+  #tail: Contents = new Contents()
+  #tailFrom: bigint
+  #tailing: Promise<void> | null = null
+  #tailTrouble: SalvorError | null = null
+  #tailedAt = performance.now()
+  #syncing = false
+  #quiet: { readonly at: Instant; readonly position: bigint } | null = null
+  #currentAt: Instant | null = null
+  #room: (() => void) | null = null
+  readonly #records: WalRecords
+  readonly #timer: NodeJS.Timeout
+  readonly #fail: (error: unknown) => void
+  readonly failed: Promise<never>
+
+  constructor(parts: ReceiverParts) {
+    const { stretch, spool, signal } = parts
+    this.#parts = parts
+    this.position = stretch.start
+    this.#stored = stretch.stored
+    this.#synced = stretch.start
+    this.#serverEnd = stretch.stored
+    this.#tailFrom = stretch.stored
+    const { promise, reject } = Promise.withResolvers<never>()
+    promise.catch(() => undefined)
+    this.#fail = reject
+    this.storing = new Storing(signal, (end) => this.#advance(end))
+    this.failed = Promise.race([promise, this.storing.failed])
+    this.failed.catch(() => undefined)
+    this.#records = new WalRecords(stretch.start, spool.segmentSize, {
+      commit: (at, position) => this.#each(position, (contents) => contents.commit(at, position)),
+      restorePoint: (name, at, position) =>
+        this.#each(position, (contents) => contents.restorePoint(name, at, position)),
+    })
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS)
+  }
+
+  #each(position: bigint, act: (contents: Contents) => void): void {
+    act(this.#segment)
+    if (position >= this.#tailFrom) act(this.#tail)
+  }
+
+  heard({ serverEnd, sentAt }: WalHeader, bytes: number): void {
+    this.#serverEnd = serverEnd
+    this.#currentAt = null
+    const end = this.position + BigInt(bytes)
+    this.#quiet = null
+    if (end === serverEnd) this.#quiet = { at: sentAt, position: end }
+  }
+
+  /** A server that answers twice, and sent nothing in between, had nothing more at the time of the first answer. */
+  alive({ serverEnd, sentAt, replyRequested }: Keepalive): void {
+    if (serverEnd > this.#serverEnd) this.#serverEnd = serverEnd
+    const quiet = this.#quiet
+    if (quiet !== null && quiet.position === this.position && serverEnd <= this.position)
+      this.#currentAt = shifted(quiet.at, -COMMIT_UNDER_WAY_MS)
+    this.#quiet = { at: sentAt, position: this.position }
+    if (replyRequested) this.#status(false)
+  }
+
+  async take(bytes: Uint8Array): Promise<void> {
+    const { spool, env } = this.#parts
+    for (let rest = bytes; rest.length > 0;) {
+      const limit = Math.max(env.spoolBytes, 2 * spool.segmentSize)
+      while (spool.bytes + rest.length > limit) await this.#untilRoom()
+      const part = rest.subarray(0, spool.left)
+      await spool.write(part)
+      this.#records.push(part)
+      this.position += BigInt(part.length)
+      rest = rest.subarray(part.length)
+      if (spool.left === 0) await this.#endSegment()
+    }
+    if (env.acknowledge === 'spool') void this.#sync()
+  }
+
+  get #full(): boolean {
+    return this.#room !== null
+  }
+
+  async #untilRoom(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#room = resolve
+    this.#report()
+    await Promise.race([promise, this.failed])
+    this.#room = null
+  }
+
+  async #endSegment(): Promise<void> {
+    const { spool, stretch } = this.#parts
+    const { start } = spool
+    await spool.finish()
+    this.#synced = this.position
+    const contents = this.#segment.summary()
+    this.#segment = new Contents()
+    this.#tail = new Contents()
+    this.#tailFrom = this.position
+    this.addSegment(start, contents)
+    await spool.begin(stretch.timeline, this.position)
+  }
+
+  /** A whole segment of the spool goes to the store. */
+  addSegment(start: bigint, contents: WalContents): void {
+    const { spool, sink, stretch } = this.#parts
+    const { timeline } = stretch
+    const end = start + BigInt(spool.segmentSize)
+    const piece: WalPiece = {
+      ...this.#facts(start, end),
+      ...contents,
+      kind: 'segment',
+      name: segmentAt(timeline, start, spool.segmentSize),
+      current_at: null,
+    }
+    const store = async (): Promise<void> => {
+      await sink.store(piece, () => spool.read(timeline, start, end))
+      await spool.remove(timeline, start)
+    }
+    this.storing.add({ end, store })
+  }
+
+  #facts(start: bigint, end: bigint) {
+    const { systemId: system_id, timeline } = this.#parts.stretch
+    const segment_size = this.#parts.spool.segmentSize
+    return { system_id, timeline, segment_size, start_lsn: lsnText(start), end_lsn: lsnText(end) }
+  }
+
+  /** Stores what is new of the unfinished segment. */
+  async flushTail(): Promise<void> {
+    const { spool, sink, stretch } = this.#parts
+    const [from, to] = [this.#tailFrom, this.position]
+    if (to <= from || from < spool.start) return
+    const contents = this.#tail.summary()
+    this.#tail = new Contents()
+    this.#tailFrom = to
+    const segment = segmentAt(stretch.timeline, from, spool.segmentSize)
+    const piece: WalPiece = {
+      ...this.#facts(from, to),
+      ...contents,
+      kind: 'tail',
+      name: tailName(segment, to),
+      current_at: null,
+    }
+    try {
+      await sink.store(piece, () => spool.read(stretch.timeline, from, to))
+      this.#advance(to)
+      this.#tailTrouble = null
+    } catch (error) {
+      // The next tail brings these bytes, unless the segment was full meanwhile and goes by itself.
+      if (this.#tailFrom === to) {
+        this.#tailFrom = from
+        this.#tail = this.#tail.after(contents)
+      }
+      throw error
+    }
+  }
+
+  #look(): void {
+    const { env, signal } = this.#parts
+    if (signal.aborted) return
+    this.#status(true)
+    const now = performance.now()
+    if (this.#tailing === null && this.storing.idle && now - this.#tailedAt >= env.tailMs) {
+      this.#tailedAt = now
+      this.#tailing = this.flushTail()
+        .catch((thrown: unknown) => this.#tailFailed(asSalvorError(thrown)))
+        .finally(() => (this.#tailing = null))
+    }
+    this.#report()
+  }
+
+  #tailFailed(error: SalvorError): void {
+    // A segment that was stored meanwhile took the tail's file away.
+    if (this.#stored >= this.position || this.#parts.signal.aborted) return
+    if (error.retryable || error.code === 'INTERNAL') this.#tailTrouble = error
+    else this.#fail(error)
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#syncing) return
+    this.#syncing = true
+    try {
+      while (this.#synced < this.position && !this.#parts.signal.aborted) {
+        const reached = this.position
+        await this.#parts.spool.sync()
+        this.#synced = reached > this.#synced ? reached : this.#synced
+        this.#status(false)
+      }
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#syncing = false
+    }
+  }
+
+  #advance(end: bigint): void {
+    if (end > this.#stored) this.#stored = end
+    this.#room?.()
+    this.#status(false)
+  }
+
+  get #flushed(): bigint {
+    const { env } = this.#parts
+    const durable = env.acknowledge === 'spool' && this.#synced > this.#stored ? this.#synced : this.#stored
+    return durable < this.position ? durable : this.position
+  }
+
+  #status(askReply: boolean): void {
+    this.#parts.link.sendCopy(standbyStatus(this.position, this.#flushed, askReply))
+  }
+
+  #report(): void {
+    const { sink, stretch, spool } = this.#parts
+    sink.progress({
+      system_id: stretch.systemId,
+      timeline: stretch.timeline,
+      start_lsn: lsnText(stretch.began),
+      received_lsn: lsnText(this.position),
+      stored_lsn: lsnText(this.#stored),
+      server_lsn: lsnText(this.#serverEnd > this.position ? this.#serverEnd : this.position),
+      current_at: this.#stored >= this.position ? this.#currentAt : null,
+      spool_bytes: spool.bytes,
+      full: this.#full,
+      trouble: this.storing.trouble ?? this.#tailTrouble,
+    })
+  }
+
+  /** Everything that came is stored. */
+  async drain(): Promise<void> {
+    const { signal } = this.#parts
+    while (!this.storing.idle || this.#tailing !== null) {
+      signal.throwIfAborted()
+      await Promise.race([new Promise((resolve) => setTimeout(resolve, 50)), this.failed])
+    }
+    await this.flushTail()
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+  }
+}

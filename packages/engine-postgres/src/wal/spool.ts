@@ -1,0 +1,137 @@
+import { constants } from 'node:fs'
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseWalName, segmentAt, segmentStart } from '@salvor/shared/vocabulary/wal'
+import { syncFolder } from '../data-folder/settle.ts'
+
+const NEW = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW
+const PIECE = 1 << 20
+
+/** WAL on its way to a store, as files of one stream: whole segments under their own names, the one at hand as `.partial`. */
+export class WalSpool implements AsyncDisposable {
+  readonly folder: string
+  readonly segmentSize: number
+  #file: FileHandle | null = null
+  #name = ''
+  #start = 0n
+  #filled = 0
+  /** Bytes of whole segments that are not stored yet. */
+  waiting = 0
+
+  private constructor(folder: string, segmentSize: number) {
+    this.folder = folder
+    this.segmentSize = segmentSize
+  }
+
+  static async open(folder: string, segmentSize: number): Promise<WalSpool> {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    return new WalSpool(folder, segmentSize)
+  }
+
+  /**
+   * Whole segments that an earlier stream left and that follow `resume` without a hole, oldest first; everything else is
+   * removed, since the server has it still or a store has it already.
+   */
+  async takeUp(timeline: number, resume: bigint | null): Promise<bigint[]> {
+    const kept: bigint[] = []
+    let next = resume === null ? null : resume - (resume % BigInt(this.segmentSize))
+    for (const name of (await readdir(this.folder)).toSorted()) {
+      const start = parseWalName(name)?.kind === 'segment' ? segmentStart(name, this.segmentSize) : null
+      const whole = start !== null && (await stat(join(this.folder, name))).size === this.segmentSize
+      if (whole && start === next && name === segmentAt(timeline, start, this.segmentSize)) {
+        kept.push(start)
+        next = start + BigInt(this.segmentSize)
+        this.waiting += this.segmentSize
+      } else await rm(join(this.folder, name), { force: true, recursive: true })
+    }
+    return kept
+  }
+
+  /** The segment that the next bytes belong to, empty. One of an earlier attempt is written anew, never appended to. */
+  async begin(timeline: number, start: bigint): Promise<void> {
+    await this.#close()
+    this.#name = segmentAt(timeline, start, this.segmentSize)
+    this.#start = start
+    this.#filled = 0
+    await rm(this.#partial, { force: true })
+    this.#file = await open(this.#partial, NEW, 0o600)
+  }
+
+  get #partial(): string {
+    return join(this.folder, `${this.#name}.partial`)
+  }
+  /** First byte that is not there. */
+  get end(): bigint {
+    return this.#start + BigInt(this.#filled)
+  }
+  get start(): bigint {
+    return this.#start
+  }
+  /** Room in the segment at hand. */
+  get left(): number {
+    return this.segmentSize - this.#filled
+  }
+  get bytes(): number {
+    return this.waiting + this.#filled
+  }
+
+  /** At most `left` bytes, which may be changed once it has resolved. */
+  async write(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length;) {
+      const { bytesWritten } = await this.#file!.write(chunk, at, chunk.length - at, this.#filled)
+      at += bytesWritten
+      this.#filled += bytesWritten
+    }
+  }
+
+  async sync(): Promise<void> {
+    await this.#file?.datasync()
+  }
+
+  /** Makes the full segment durable under its own name. */
+  async finish(): Promise<void> {
+    await this.#file!.datasync()
+    await this.#close()
+    await rename(this.#partial, join(this.folder, this.#name))
+    await syncFolder(this.folder)
+    this.waiting += this.segmentSize
+    this.#filled = 0
+    this.#start += BigInt(this.segmentSize)
+  }
+
+  /** The bytes of a whole segment, or of the one at hand, from `from` to `to`. */
+  async *read(timeline: number, from: bigint, to: bigint): AsyncGenerator<Uint8Array> {
+    const size = BigInt(this.segmentSize)
+    const name = segmentAt(timeline, from, this.segmentSize)
+    const atHand = name === this.#name && this.#file !== null
+    const file = await open(join(this.folder, atHand ? `${name}.partial` : name), READ)
+    try {
+      const buffer = Buffer.allocUnsafe(Math.min(PIECE, Number(to - from)))
+      let offset = Number(from % size)
+      for (let left = Number(to - from); left > 0;) {
+        const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, left), offset)
+        if (bytesRead === 0) throw new RangeError(`the spooled segment ${name} is too short`)
+        yield buffer.subarray(0, bytesRead)
+        offset += bytesRead
+        left -= bytesRead
+      }
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Of a segment that is stored. */
+  async remove(timeline: number, start: bigint): Promise<void> {
+    await rm(join(this.folder, segmentAt(timeline, start, this.segmentSize)), { force: true })
+    this.waiting -= this.segmentSize
+  }
+
+  async #close(): Promise<void> {
+    await this.#file?.close()
+    this.#file = null
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close()
+  }
+}

@@ -1,0 +1,227 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { lsnValue } from '@salvor/shared/vocabulary/lsn'
+import { createClinicPg, startPgWriter } from '@salvor/testkit/real/postgres-load'
+import { POSTGRES_MAJORS, startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
+import { describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../engine.fixture.ts'
+import { MemorySink, startStream, until, walEnvironment } from './stream.fixture.ts'
+
+const SETTINGS = { max_slot_wal_keep_size: '1GB', wal_keep_size: '512MB', max_wal_size: '1GB' }
+const SMALL = ['--wal-segsize=1']
+
+const wal = async (server: RealPostgres): Promise<bigint> =>
+  lsnValue(String((await server.query('SELECT pg_current_wal_flush_lsn()::text AS at'))[0]!['at']))
+
+/** Everything that the server has flushed by now is stored. */
+async function caughtUp(server: RealPostgres, sink: MemorySink): Promise<void> {
+  const end = await wal(server)
+  await until('the stream to be level', () => sink.resume !== null && lsnValue(sink.resume.lsn) >= end)
+}
+
+async function expectSameAsServer(server: RealPostgres, sink: MemorySink): Promise<number> {
+  let compared = 0
+  for (const { name } of sink.segments) {
+    const file = join(server.dataDir, 'pg_wal', name)
+    if (!existsSync(file)) continue
+    expect(readFileSync(file).equals(sink.pieces.get(name)!.bytes), name).toBe(true)
+    compared++
+  }
+  return compared
+}
+
+describe.each(POSTGRES_MAJORS)('PostgreSQL %i', (major) => {
+  test('segments come byte for byte, the tip within seconds, and nothing is acknowledged that is not stored', async () => {
+    using folder = temporaryFolder()
+    await using server = await startPostgres({ major, settings: SETTINGS, initdb: SMALL })
+    await createClinicPg(server.url, { rows: 2000 })
+    const sink = new MemorySink()
+    await using stream = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
+    await until(
+      'the slot',
+      async () => (await server.query('SELECT 1 FROM pg_replication_slots WHERE active')).length > 0,
+    )
+    await using writer = startPgWriter(server.url, { tps: 300 })
+    await until('four segments', () => sink.segments.length >= 4)
+    for (let n = 0; n < 5; n++) {
+      const [slot] = await server.query('SELECT restart_lsn::text AS at FROM pg_replication_slots')
+      expect(lsnValue(String(slot!['at'])) <= lsnValue(sink.resume!.lsn)).toBe(true)
+    }
+    await writer.stop()
+    await server.query("SELECT pg_create_restore_point('before the import')")
+    await caughtUp(server, sink)
+    expect(await expectSameAsServer(server, sink)).toBeGreaterThanOrEqual(4)
+    const all = [...sink.pieces.values()].map(({ piece }) => piece)
+    expect(all.flatMap(({ restore_points }) => restore_points.map(({ name }) => name))).toContain('before the import')
+    expect(sink.segments.every(({ last_commit_at }) => last_commit_at !== null)).toBe(true)
+    await until('a quiet server to be vouched for', () => sink.seen?.current_at ?? null)
+    expect(Math.abs(Date.parse(sink.seen!.current_at!) - Date.now())).toBeLessThan(10_000)
+    await until('the slot to follow', async () => {
+      const [slot] = await server.query('SELECT restart_lsn::text AS at FROM pg_replication_slots')
+      return lsnValue(String(slot!['at'])) === lsnValue(sink.resume!.lsn)
+    })
+    expect(await Promise.race([stream.ended, Promise.resolve('running')])).toBe('running')
+  })
+})
+
+test('a stream that was cut anywhere goes on without a hole, also over a restart of the server', async () => {
+  using folder = temporaryFolder()
+  await using server = await startPostgres({ major: 17, settings: SETTINGS, initdb: SMALL })
+  await createClinicPg(server.url, { rows: 500 })
+  const sink = new MemorySink()
+  await using writer = startPgWriter(server.url, { tps: 400 })
+  const ends: unknown[] = []
+  for (let round = 0; round < 6; round++) {
+    await using stream = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
+    const had = sink.resume === null ? 0n : lsnValue(sink.resume.lsn)
+    await until('some progress', () => sink.resume !== null && lsnValue(sink.resume.lsn) > had + 300_000n)
+    if (round === 2) await server.restart('fast')
+    const ended = round === 2 ? await stream.ended : await stream.stop()
+    if (round === 2) ends.push(ended)
+  }
+  await writer.stop()
+  expect(ends).toMatchObject([{ code: 'SOURCE_BROKE_OFF', retryable: true }])
+  await using last = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
+  await caughtUp(server, sink)
+  expect(sink.gaps).toEqual([])
+  expect(await expectSameAsServer(server, sink)).toBeGreaterThanOrEqual(2)
+  const starts = sink.segments.map(({ start_lsn }) => lsnValue(start_lsn!)).toSorted((a, b) => (a < b ? -1 : 1))
+  expect(starts.every((start, n) => n === 0 || start === starts[n - 1]! + (1n << 20n))).toBe(true)
+  await last.stop()
+})
+
+test('while the store is away the spool fills to its bound, the server keeps the rest, and nothing is lost', async () => {
+  using folder = temporaryFolder()
+  await using server = await startPostgres({ major: 17, settings: SETTINGS, initdb: SMALL })
+  await createClinicPg(server.url, { rows: 10 })
+  const sink = new MemorySink()
+  let away = false
+  sink.before = () => {
+    if (away) throw new SalvorError('STORE_UNREACHABLE', { store: 'memory', reason: 'away' })
+  }
+  const spool = join(folder.path, 'spool')
+  await using stream = startStream(walEnvironment(server.url, folder.path, { spoolBytes: 3e6 }), sink, spool)
+  await until('a first piece', () => sink.resume)
+  away = true
+  const before = lsnValue(sink.resume!.lsn)
+  await server.query('CREATE TABLE filler AS SELECT repeat(md5(n::text), 20) AS t FROM generate_series(1, 20000) AS n')
+  const full = await until('the spool to be full', () => (sink.seen?.full ? sink.seen : null))
+  expect(full.trouble?.code).toBe('STORE_UNREACHABLE')
+  expect(full.spool_bytes).toBeLessThanOrEqual(3e6)
+  const [slot] = await server.query('SELECT restart_lsn::text AS at FROM pg_replication_slots')
+  expect(lsnValue(String(slot!['at'])) <= before).toBe(true)
+  away = false
+  await caughtUp(server, sink)
+  await until('the trouble to be over', () => sink.seen !== null && !sink.seen.full && sink.seen.trouble === null)
+  expect(await expectSameAsServer(server, sink)).toBeGreaterThanOrEqual(8)
+  expect(readdirSync(join(spool, sink.resume!.system_id)).filter((name) => !name.endsWith('.partial'))).toEqual([])
+  await stream.stop()
+})
+
+test('segments in the spool are not lost when the server no longer has them', async () => {
+  using folder = temporaryFolder()
+  const settings = { ...SETTINGS, wal_keep_size: '0', max_wal_size: '2MB', min_wal_size: '2MB' }
+  await using server = await startPostgres({ major: 17, settings, initdb: SMALL })
+  await createClinicPg(server.url, { rows: 10 })
+  const sink = new MemorySink()
+  const spool = join(folder.path, 'spool')
+  await using first = startStream(walEnvironment(server.url, folder.path), sink, spool)
+  await until('a first piece', () => sink.resume)
+  sink.before = () => {
+    throw new SalvorError('STORE_UNREACHABLE', { store: 'memory', reason: 'away' })
+  }
+  await server.query('CREATE TABLE filler AS SELECT repeat(md5(n::text), 20) AS t FROM generate_series(1, 12000) AS n')
+  await until('the spool to have it', () => (sink.seen?.spool_bytes ?? 0) > 5e6)
+  await first.stop()
+  await server.query("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+  await server.query('SELECT pg_reload_conf(), pg_switch_wal()')
+  await server.query('CHECKPOINT')
+  sink.before = () => undefined
+  await using second = startStream(walEnvironment(server.url, folder.path), sink, spool)
+  await until('the spooled segments', () => sink.segments.length >= 5)
+  await caughtUp(server, sink)
+  expect(sink.segments[0]!.start_lsn).not.toBeNull()
+  await second.stop()
+})
+
+test('a slot that the server gave up is made anew, and the hole is told with both ends', async () => {
+  using folder = temporaryFolder()
+  const settings = {
+    ...SETTINGS,
+    max_slot_wal_keep_size: '2MB',
+    wal_keep_size: '0',
+    max_wal_size: '2MB',
+    min_wal_size: '2MB',
+  }
+  await using server = await startPostgres({ major: 17, settings, initdb: SMALL })
+  await createClinicPg(server.url, { rows: 10 })
+  const sink = new MemorySink()
+  await using first = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
+  await until('a first piece', () => sink.resume)
+  await first.stop()
+  const end = sink.resume!.lsn
+  for (let n = 0; n < 8; n++)
+    await server.query("SELECT pg_logical_emit_message(false, 'x', repeat('x', 500000)), pg_switch_wal()")
+  await server.query('CHECKPOINT')
+  const [lost] = await server.query('SELECT wal_status FROM pg_replication_slots')
+  expect(lost!['wal_status']).toBe('lost')
+  await using second = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
+  await until('the gap', () => sink.gaps.length > 0)
+  expect(sink.gaps).toHaveLength(1)
+  expect(sink.gaps[0]).toMatchObject({ timeline: 1, from_lsn: end, to_timeline: 1 })
+  expect(lsnValue(sink.gaps[0]!.to_lsn)).toBeGreaterThan(lsnValue(end))
+  await caughtUp(server, sink)
+  await second.stop()
+})
+
+test('a server without a bound for slots is left alone, unless that was accepted', async () => {
+  using folder = temporaryFolder()
+  await using server = await startPostgres({ major: 17 })
+  const sink = new MemorySink()
+  await using refused = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
+  expect(await refused.ended).toMatchObject({
+    code: 'WAL_NOT_STREAMED',
+    hint: expect.stringContaining('max_slot_wal_keep_size'),
+  })
+  expect(await server.query('SELECT * FROM pg_replication_slots')).toEqual([])
+  await using accepted = startStream(
+    walEnvironment(server.url, folder.path, { unboundedSlot: true }),
+    sink,
+    join(folder.path, 'spool'),
+  )
+  expect(await until('a first piece', () => sink.resume)).not.toBeNull()
+  await accepted.stop()
+})
+
+test('of two streams on one slot the second is told that it is busy, and the first goes on', async () => {
+  using folder = temporaryFolder()
+  await using server = await startPostgres({ major: 17, settings: SETTINGS })
+  const sink = new MemorySink()
+  await using first = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool-1'))
+  await until('a first piece', () => sink.resume)
+  await using second = startStream(
+    walEnvironment(server.url, folder.path),
+    new MemorySink(),
+    join(folder.path, 'spool-2'),
+  )
+  expect(await second.ended).toMatchObject({ code: 'SOURCE_BUSY' })
+  await server.query("SELECT pg_logical_emit_message(false, 'x', 'still there')")
+  await caughtUp(server, sink)
+  expect(await Promise.race([first.ended, Promise.resolve('running')])).toBe('running')
+})
+
+test('another cluster under the same name is refused before a byte is stored', async () => {
+  using folder = temporaryFolder()
+  await using server = await startPostgres({ major: 17, settings: SETTINGS })
+  const sink = new MemorySink()
+  const resume = { system_id: '42', timeline: 1, lsn: '0/1000000' }
+  await using stream = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'), {
+    resume,
+  })
+  expect(await stream.ended).toMatchObject({
+    code: 'WAL_NOT_STREAMED',
+    message: expect.stringContaining('another cluster'),
+  })
+  expect(sink.pieces.size).toBe(0)
+})
