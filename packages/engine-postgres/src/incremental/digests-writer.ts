@@ -1,8 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { DIGEST_BYTES, PageDigest } from './page-digest.ts'
 
-// Worker threads load this file: only Node's own modules may be imported here.
-
 const PAGE = 8192
 const BUFFER = 256 * 1024
 
@@ -14,6 +12,9 @@ export class DigestsWriter {
   readonly #digest: PageDigest | null
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER)
   #filled = 0
+  /** A page whose end is still to come. */
+  readonly #page = Buffer.alloc(PAGE)
+  #pageFilled = 0
   #manifest = false
 
   /** `key` null: no digests of pages, only the manifest. */
@@ -34,12 +35,27 @@ export class DigestsWriter {
     this.#write(head)
   }
 
-  pages(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; at += PAGE) {
-      this.#room(DIGEST_BYTES)
-      this.#digest!.write(bytes.subarray(at, at + PAGE), this.#buffer, this.#filled)
-      this.#filled += DIGEST_BYTES
+  /** Bytes of the file that began last; whole pages over all calls. */
+  pages(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length;) {
+      if (this.#pageFilled === 0 && bytes.length - at >= PAGE) {
+        this.#digestOf(bytes.subarray(at, at + PAGE))
+        at += PAGE
+        continue
+      }
+      const count = bytes.copy(this.#page, this.#pageFilled, at)
+      at += count
+      this.#pageFilled += count
+      if (this.#pageFilled < PAGE) continue
+      this.#pageFilled = 0
+      this.#digestOf(this.#page)
     }
+  }
+
+  #digestOf(page: Buffer): void {
+    this.#room(DIGEST_BYTES)
+    this.#digest!.write(page, this.#buffer, this.#filled)
+    this.#filled += DIGEST_BYTES
   }
 
   /** Digests that were made already. */

@@ -1,7 +1,5 @@
 import { createCipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 
-// Worker threads load this file: only Node's own modules may be imported here.
-
 export const KEY_BYTES = 16
 export const DIGEST_BYTES = 8
 

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../engine.fixture.ts'
-import { DigestsThread } from './digests-thread.ts'
 import { DigestsWriter } from './digests-writer.ts'
 import { PAGE } from './form.ts'
 import { NameTable } from './name-table.ts'
@@ -21,29 +20,28 @@ const pageOf = (file: number, number: number): Buffer => {
 }
 
 describe('digests of a parent', () => {
-  test('are the same whether a thread makes them or not, and are found by name', async () => {
+  test('are the same however the bytes come, and are found by name', () => {
     using folder = temporaryFolder()
-    const [own, threads] = ['own', 'threads'].map((name) => join(folder.path, name)) as [string, string]
+    const [own, other] = ['own', 'other'].map((name) => join(folder.path, name)) as [string, string]
     const writer = new DigestsWriter(own, key)
-    await using thread = new DigestsThread({ file: threads, key })
+    const inPieces = new DigestsWriter(other, key)
     for (const [file, name] of names.entries()) {
       writer.file(name, sizes[file]!)
-      thread.file(name, sizes[file]!)
+      inPieces.file(name, sizes[file]!)
       for (let number = 0; number < sizes[file]!; number++) {
         writer.pages(pageOf(file, number))
         const bytes = pageOf(file, number)
         // In pieces that end within pages, as they come from a server.
-        thread.data(bytes.subarray(0, 5000))
-        thread.data(bytes.subarray(5000))
-        await thread.room
+        inPieces.pages(bytes.subarray(0, 5000))
+        inPieces.pages(bytes.subarray(5000))
       }
     }
     const manifest = randomBytes(3_000_000)
     writer.manifest(manifest)
-    thread.manifest(manifest)
+    inPieces.manifest(manifest)
     writer.close()
-    await thread.finish()
-    expect(readFileSync(own).equals(readFileSync(threads))).toBe(true)
+    inPieces.close()
+    expect(readFileSync(own).equals(readFileSync(other))).toBe(true)
     using parent = new ParentFile(own)
     const given: Buffer[] = []
     for (const chunk of parent.manifest()) given.push(Buffer.from(chunk))

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import { memberPath } from '../data-folder/member-name.ts'
 import type { TarHeader } from '../tar/header.ts'
-import { DigestsThread } from './digests-thread.ts'
 import { DigestsWriter } from './digests-writer.ts'
 import { KEY_BYTES } from './page-digest.ts'
 import { pagesOf } from './relation.ts'
@@ -12,27 +11,26 @@ import { TarFeed, type TarListener } from './tar-feed.ts'
 const MANIFEST = 'backup_manifest'
 
 /** Passes a base backup on, and keeps what the next incremental needs to know of it: the manifest, and digests of all pages where wanted. */
-export class RecordingSink implements SnapshotSink, TarListener, AsyncDisposable {
+export class RecordingSink implements SnapshotSink, TarListener, Disposable {
   readonly file: string
   readonly #out: SnapshotSink
   readonly #feed = new TarFeed(this)
-  readonly #thread: DigestsThread | null
-  readonly #writer: DigestsWriter | null
+  readonly #pages: boolean
+  readonly #writer: DigestsWriter
   #closed = false
   #into: 'pages' | 'manifest' | null = null
 
   constructor(out: SnapshotSink, folder: string, pages: boolean) {
     this.#out = out
     this.file = join(folder, 'own.digests')
-    this.#thread = pages ? new DigestsThread({ file: this.file, key: randomBytes(KEY_BYTES) }) : null
-    this.#writer = pages ? null : new DigestsWriter(this.file, null)
+    this.#pages = pages
+    // Digested here and not in a thread: handing the bytes over would cost more than the digests do.
+    this.#writer = new DigestsWriter(this.file, pages ? randomBytes(KEY_BYTES) : null)
   }
 
   write(chunk: Uint8Array): Promise<void> | undefined {
     this.#feed.write(chunk)
-    const taken = this.#out.write(chunk)
-    const room = this.#thread?.room
-    return room && taken ? Promise.all([room, taken]).then(() => undefined) : (room ?? taken)
+    return this.#out.write(chunk)
   }
 
   writeFile(): Promise<void> {
@@ -41,30 +39,29 @@ export class RecordingSink implements SnapshotSink, TarListener, AsyncDisposable
 
   member(header: TarHeader): void {
     const path = memberPath(header)
-    const pages = this.#thread === null ? 0 : pagesOf(path, header.size)
+    const pages = this.#pages ? pagesOf(path, header.size) : 0
     this.#into = path === MANIFEST ? 'manifest' : pages > 0 ? 'pages' : null
-    if (pages > 0) this.#thread!.file(path, pages)
+    if (pages > 0) this.#writer.file(path, pages)
   }
 
   data(bytes: Buffer): void {
-    if (this.#into === 'pages') this.#thread!.data(bytes)
-    else if (this.#into === 'manifest') (this.#thread ?? this.#writer)!.manifest(bytes)
+    if (this.#into === 'pages') this.#writer.pages(bytes)
+    else if (this.#into === 'manifest') this.#writer.manifest(bytes)
   }
 
   /** Gives the file once all of it is written. */
-  async finish(): Promise<string> {
-    await this.#thread?.finish()
+  finish(): string {
     this.#close()
     return this.file
   }
 
   #close(): void {
-    if (!this.#closed) this.#writer?.close()
+    if (this.#closed) return
     this.#closed = true
+    this.#writer.close()
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.dispose](): void {
     this.#close()
-    await this.#thread?.[Symbol.asyncDispose]()
   }
 }
