@@ -16,6 +16,7 @@ import { dueRuns, findRun, findRuns, markRunsSent, unsentRuns } from './run-quer
 import { claimRun, renewRun } from './runs.ts'
 import { allSchedules, allSources, dueSchedules } from './sources.ts'
 import { transactionOf } from './transaction.ts'
+import { findWal, walEnd, walGaps, walStreams } from './wal.ts'
 
 /** The port's words, each bound to its room. */
 export function catalogOf(database: Database, meta: { readonly id: string; readonly epoch: number }): Catalog {
@@ -37,6 +38,10 @@ export function catalogOf(database: Database, meta: { readonly id: string; reado
     saveUpload: (id, store, upload) => database.write((scope) => saveUpload(scope, id, store, upload)),
     verifications: (backupId) => verificationsOf(reads, backupId),
     hasClaim: (source, store) => hasClaim(reads, source, store),
+    wal: (filter) => findWal(reads, filter),
+    walEnd: (source) => walEnd(reads, source),
+    walGaps: (source) => walGaps(reads, source),
+    walStreams: () => walStreams(reads),
 
     run: (id) => findRun(reads, id),
     runs: (filter) => findRuns(reads, filter),

@@ -39,6 +39,18 @@ export interface Tables {
     started_at: string
     duration_ms: number
   }
+  wal: WalTable
+  wal_gaps: {
+    source: string
+    system_id: string
+    timeline: number
+    from_lsn: string
+    to_timeline: number
+    to_lsn: string
+    reason: string
+    detected_at: string
+  }
+  wal_streams: { source: string; state: string; at: string }
   claims: { source: string; store: string; claimed_at: string }
   runs: RunTable
   outbox: {
@@ -91,6 +103,28 @@ export interface BackupTable {
   parent: string | null
   duration_ms: number
   encrypted: number
+}
+
+export interface WalTable {
+  source: string
+  store: string
+  name: string
+  kind: 'segment' | 'tail' | 'history' | 'partial' | 'label'
+  system_id: string | null
+  timeline: number
+  segment_size: number | null
+  /** 16 hex digits, as `end_lsn`; empty where the piece has no position. */
+  start_lsn: string
+  end_lsn: string
+  current_at: string | null
+  first_commit_at: string | null
+  last_commit_at: string | null
+  last_commit_lsn: string | null
+  restore_points: string
+  size_bytes: number
+  source_bytes: number
+  document_sha256: string
+  stored_at: string
 }
 
 export interface RunTable {

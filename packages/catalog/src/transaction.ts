@@ -7,6 +7,7 @@ import { openIncident, resolveIncident } from './incidents.ts'
 import { publish } from './outbox.ts'
 import { endRun, enqueue } from './runs.ts'
 import type { Scope } from './scope.ts'
+import { forgetWal, recordWal, recordWalGap, recordWalStream } from './wal.ts'
 import { advanceSchedule, registerSource, retireSourcesExcept, setSchedules } from './sources.ts'
 
 /** The writes of one scope, in the port's words. */
@@ -38,5 +39,9 @@ export function transactionOf(scope: Scope): CatalogTransaction {
     resolveIncident: (key) => write(() => resolveIncident(scope, key)),
     audit: (entry) => write(async () => void scope.audits.push(entry)),
     recordClaim: (source, store) => write(() => recordClaim(scope, source, store)),
+    recordWal: (piece, store) => write(() => recordWal(scope, piece, store)),
+    forgetWal: (source, store, names) => write(() => forgetWal(scope, source, store, names)),
+    recordWalGap: (gap) => write(() => recordWalGap(scope, gap)),
+    recordWalStream: (state) => write(() => recordWalStream(scope, state)),
   }
 }

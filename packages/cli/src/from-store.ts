@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openCatalog } from '@salvor/catalog/open-catalog'
 import { findBackups } from '@salvor/repository/find-backups'
+import { findWal } from '@salvor/repository/find-wal'
 import { loadConfig } from '@salvor/runtime/config/load-config'
 import type { LoadedConfig } from '@salvor/runtime/config/loaded-config'
 import { isStoreUrl, storeOfUrl, storeOnlyText } from '@salvor/runtime/config/store-url'
@@ -84,6 +85,10 @@ async function fill({ catalog, keyring, ...deps }: Deps, store: string, signal: 
     })
   }
   if (good === 0 && first !== null) throw first
+  for await (const { key, file, error } of findWal(deps.store(store), keyring, signal)) {
+    if (error !== null) unreadable.push({ key, error: error.toFailure() })
+    else await catalog.transaction({ service: 'cli' }, (tx) => tx.recordWal(file, store))
+  }
   return unreadable
 }
 

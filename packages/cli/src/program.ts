@@ -135,14 +135,31 @@ function addRestore(program: Command): void {
     .option('--keys <file>', 'keyring or recovery key that opens it')
     .option('--in-place', 'replace what is there, after a pre_restore backup of it', false)
     .option('--tablespace <old=new>', 'PostgreSQL: where a tablespace comes back; may be repeated', tablespace, {})
+    .option('--at <time>', 'PostgreSQL: the state of that instant; `latest`: of the newest WAL')
+    .option('--lsn <position>', 'PostgreSQL: up to that WAL position')
+    .option('--xid <id>', 'PostgreSQL: up to and with that transaction')
+    .option('--name <name>', 'PostgreSQL: up to the restore point of that name')
+    .option('--timeline <number>', 'PostgreSQL: along that timeline (default: the newest)')
+    .option('--pause', 'PostgreSQL: stop at the target, to look first', false)
     .option('--plan', 'show what would be done and write nothing', false)
   example(restore, 'salvor restore clinic --to /srv/restored/clinic.db')
   act(restore, async ([what = ''], options, self, signal) => {
     const { restore: run } = await import('./commands/restore.ts')
     const { to, inPlace, plan } = options as { to: string; inPlace: boolean; plan: boolean }
     const tablespaces = options['tablespace'] as Readonly<Record<string, string>>
-    const rest = given(options, 'backup', 'from', 'keys')
-    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, ...rest }, signal)
+    const rest = given(options, 'backup', 'from', 'keys', 'at', 'lsn', 'xid', 'name', 'timeline')
+    const pause = options['pause'] === true
+    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, ...rest }, signal)
+  })
+  const window = program
+    .command('window <source>')
+    .description('the instants it can be recovered to, and each gap')
+    .option('--from <store>', `what a store itself shows: ${STORE}`)
+    .option('--keys <file>', 'keyring that knows the signers')
+  example(window, 'salvor window clinic')
+  act(window, async ([source = ''], options, self, signal) => {
+    const { window: run } = await import('./commands/window.ts')
+    return run(source, { ...globalOptions(self), ...given(options, 'from', 'keys') }, signal)
   })
   const status = example(
     program.command('status').description('every source: last good, last proven, next, incidents'),

@@ -1,3 +1,4 @@
+import { ByteSize, Duration } from '@salvor/shared/vocabulary/source'
 import { z } from 'zod'
 import { parseServers, serviceOf } from './connect/servers.ts'
 
@@ -21,10 +22,31 @@ export const PostgresConfig = z.strictObject({
    * read, and pages that are as before are left out. `auto`: the server's where it can, else pages.
    */
   incrementals: z.enum(['auto', 'native', 'pages']).default('auto'),
+  /** Stream WAL also from a server that does not bound what a slot makes it keep: a stream that stops can then fill its pg_wal. */
+  unbounded_slot: z.literal('accept').optional(),
+  wal: z
+    .strictObject({
+      /** Name of the replication slot; default: `salvor_` and the name of the source. */
+      slot: z
+        .string()
+        .regex(/^[a-z0-9_]{1,63}$/, 'lower-case letters, digits and _, 63 characters at most')
+        .optional(),
+      /** How often what is new of an unfinished segment is stored. */
+      tail: Duration.default('5s'),
+      /** WAL that may wait on this machine while no store takes it. */
+      spool: ByteSize.default('2GB'),
+      /** store: acknowledged once it is in a store. spool: once it is on this disk, which the next worker must see too. */
+      acknowledge: z.enum(['store', 'spool']).default('store'),
+    })
+    .prefault({}),
 })
 export type PostgresConfig = z.infer<typeof PostgresConfig>
 
 const UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1e3,
+  KB: 1e3,
+  KiB: 2 ** 10,
   MB: 1e6,
   GB: 1e9,
   TB: 1e12,
@@ -34,6 +56,22 @@ const UNITS: Readonly<Record<string, number>> = {
 }
 
 export function walHoldBytes(config: PostgresConfig): bigint {
-  const [, amount, unit] = /^([\d.]+)\s?(\w+)$/.exec(config.max_wal_hold)!
-  return BigInt(Math.round(Number(amount) * UNITS[unit!]!))
+  return BigInt(bytesOf(config.max_wal_hold))
+}
+
+export function bytesOf(size: string): number {
+  const [, amount, unit] = /^([\d.]+)\s?(\w+)$/.exec(size)!
+  return Math.round(Number(amount) * UNITS[unit!]!)
+}
+
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3600_000, d: 86_400_000 }
+
+export function tailMs({ wal }: PostgresConfig): number {
+  const [, amount, unit] = /^(\d+)(\w+)$/.exec(wal.tail)!
+  return Number(amount) * (MILLISECONDS[unit!] ?? MILLISECONDS['d']!)
+}
+
+/** Name of the slot, if the configuration gives it none. */
+export function slotOf({ wal }: PostgresConfig, source: string): string {
+  return wal.slot ?? `salvor_${source.replaceAll(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
 }

@@ -1,6 +1,6 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { serversOf } from './connect/open-link.ts'
-import { PostgresConfig, walHoldBytes } from './config.ts'
+import { bytesOf, PostgresConfig, slotOf, tailMs, walHoldBytes } from './config.ts'
 import { DEADLINES } from './environment.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
@@ -10,6 +10,7 @@ import { prove } from './prove.ts'
 import { setUp } from './set-up.ts'
 import { restore } from './restore.ts'
 import { assertTarget } from './target.ts'
+import { walSource } from './wal/source.ts'
 
 type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove'>
 
@@ -29,7 +30,16 @@ function open(config: PostgresConfig, context: EngineContext): Engine {
   const source = { url: config.url, passwordFile: config.password_file ?? null }
   const maxWalHold = walHoldBytes(config)
   const env = { source, context, deadlines: DEADLINES, maxWalHold, incrementals, versionGates: VERSION_GATES }
+  const walEnv = {
+    ...env,
+    slot: slotOf(config, context.source),
+    unboundedSlot: config.unbounded_slot === 'accept',
+    spoolBytes: bytesOf(config.wal.spool),
+    tailMs: tailMs(config),
+    acknowledge: config.wal.acknowledge,
+  }
   return {
+    wal: walSource(walEnv),
     probe: (signal) => probe(env, signal),
     assertProvable: (signal) => assertProvable(env, signal),
     snapshot: (sink, signal) => takeFull(env, sink, signal),
@@ -49,6 +59,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   secrets: ['url'],
   artifact: 'tar',
   incremental_artifact: 'tar',
+  streams: 'wal',
   types: ['full', 'incremental'],
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,

@@ -2,6 +2,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { EngineContext, Increment, RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
 import { elapsedMs, epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
+import { shownTarget } from '@salvor/shared/vocabulary/recovery'
 import type { Check } from '@salvor/shared/vocabulary/verification'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -15,6 +16,8 @@ import { ownerFor, settle } from './data-folder/settle.ts'
 import { standAlone } from './data-folder/settings.ts'
 import { unpack } from './data-folder/unpack.ts'
 import { segmentsOf } from './data-folder/wal-segments.ts'
+import { fetchWal } from './recovery/fetch-wal.ts'
+import { writeRecovery } from './recovery/settings.ts'
 import { tablespacesOf } from './tablespaces/facts.ts'
 import { dropMap } from './tablespaces/map.ts'
 import { choosePlaces, type Placed } from './tablespaces/places.ts'
@@ -49,7 +52,7 @@ export async function restore(
     tablespaces.keep()
     if (placed.length > 0) checks.push(placesCheck(placed))
     if (kept.length > 0) checks.push(keptCheck(kept))
-    return { recovered_to: recoveredTo, checks }
+    return { recovered_to: request.recovery?.recovers_to ?? recoveredTo, checks }
   } catch (error) {
     if (stage !== null) await removeStage(stage)
     signal.throwIfAborted()
@@ -90,12 +93,29 @@ async function fill(
   await dropMap(folder, tablespacesOf(request.engine_facts), signal)
   const { created } = await standAlone(folder, control)
   const done = context.now()
+  const recovered = await prepareRecovery(context, folder, request, signal)
   return [
     check('unpacked', unpackedDetail(content, increments), elapsedMs(began, unpacked)),
     check('backup_manifest', `${compared.files} files, ${compared.bytes} bytes match`, elapsedMs(unpacked, done)),
     check('wal', `${segments} segments, up to the end of the backup`, 0),
     check('settings', settingsDetail(created), 0),
+    ...recovered,
   ]
+}
+
+async function prepareRecovery(
+  context: EngineContext,
+  folder: string,
+  { recovery }: RestoreRequest,
+  signal: AbortSignal,
+): Promise<Check[]> {
+  if (!recovery) return []
+  const began = context.now()
+  const onBytes = (done_bytes: number): void => context.progress({ phase: 'fetch WAL', done_bytes, total_bytes: null })
+  const bytes = await fetchWal(folder, recovery.wal, onBytes, signal)
+  await writeRecovery(folder, recovery)
+  const detail = `${recovery.wal.length} pieces of WAL, ${bytes} bytes; the server replays to ${shownTarget(recovery.target)} when it starts`
+  return [check('recovery', detail, elapsedMs(began, context.now()))]
 }
 
 function unpackedDetail(content: ArtifactContent, increments: readonly Increment[]): string {

@@ -31,6 +31,8 @@ export function incidentOpenedBy(event: SalvorEvent): IncidentChange | null {
       // Good bytes with data that fail the source's checks: the source is the trouble, not this store.
       return opens(event, error.code === 'CHECKS_FAILED' ? `${source}/checks` : `${source}/${what}/${store}`)
     }
+    case 'wal-stream.failed':
+      return opens(event, `${event.data.source}/wal`)
     case 'restore.failed':
       return opens(event, `${event.data.source}/restore`)
     default:
@@ -56,6 +58,8 @@ export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] 
     }
     case 'copy.replicated':
       return [ends(`${event.data.source}/replicate/${event.data.store}`, 'copy.failed')]
+    case 'wal-stream.recovered':
+      return [ends(`${event.data.source}/wal`, 'wal-stream.failed')]
     case 'restore.completed':
       return [ends(`${event.data.source}/restore`, 'restore.failed')]
     default:

@@ -16,6 +16,10 @@ const SEVERITY: { readonly [T in EventType]: Severity | ((event: SalvorEvent<T>)
     if (data.error.code === 'CHECKS_FAILED') return 'critical'
     return data.final && data.error.code !== 'CANNOT_VERIFY_HERE' ? 'error' : 'warning'
   },
+  'wal-segment.stored': 'info',
+  'wal-gap.detected': 'error',
+  'wal-stream.failed': 'warning',
+  'wal-stream.recovered': 'info',
   'restore.completed': 'info',
   'restore.failed': 'error',
 }
@@ -33,6 +37,10 @@ const TOLD_BY_DEFAULT: { readonly [T in EventType]: boolean | ((event: SalvorEve
   'copy.verified': false,
   'copy.corrupt': true,
   'copy.failed': ({ data }) => data.final || data.failures === 3,
+  'wal-segment.stored': false,
+  'wal-gap.detected': true,
+  'wal-stream.failed': true,
+  'wal-stream.recovered': false,
   'restore.completed': false,
   'restore.failed': true,
 }

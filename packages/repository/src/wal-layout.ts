@@ -18,6 +18,11 @@ export function walContentKey(source: string, name: string, filename: string): O
   return `${folderOf(source, name)}${filename}`
 }
 
+/** Keys under which a piece may lie, its document first: without it there is no piece. */
+export function walContentKeys(source: string, name: string, encrypted: boolean): ObjectKey[] {
+  return [walDocumentKey(source, name), walContentKey(source, name, walFilename(name, 1, encrypted))]
+}
+
 /** `<name>.zst.enc`, and `<name>.2.zst.enc` for the second attempt. */
 export function walFilename(name: string, attempt: number, encrypted: boolean): string {
   return `${name}${attempt === 1 ? '' : `.${attempt}`}.zst${encrypted ? '.enc' : ''}`

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Deps } from '@salvor/shared/ports/service'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
 import { choreographyProblems } from './check-choreography.ts'
 import type { Redelivery } from './dispatch/context.ts'
@@ -53,6 +54,7 @@ export async function startServices(runtime: Runtime, options: ProcessOptions): 
   const presence = await announcePresence(runtime, options)
   for (const lease of presence) opened.use(lease)
   const work = takeWork(runtime, options, parts)
+  const duties = startDuties(runtime, options)
   phase = 'ready'
   const kept = opened.move()
   return {
@@ -61,7 +63,7 @@ export async function startServices(runtime: Runtime, options: ProcessOptions): 
     restartHooks,
     async stop(hurry) {
       phase = 'draining'
-      await work.stopTaking()
+      await Promise.all([work.stopTaking(), duties.stop()])
       await finish(parts.dispatch, options.timing?.drainMs ?? DRAIN_MS, hurry)
       await parts.relay.stop()
       await kept.disposeAsync()
@@ -189,6 +191,29 @@ function takeWork(runtime: Runtime, options: ProcessOptions, parts: Parts): { st
   return {
     async stopTaking() {
       await Promise.all([transport?.pause(), own.stop(), looking.stop()])
+    },
+  }
+}
+
+/** Duties end at once: each of them can be cut anywhere, and whoever comes next goes on. */
+function startDuties(runtime: Runtime, { definitions }: ProcessOptions): { stop(): Promise<void> } {
+  const { deps } = runtime
+  const abort = new AbortController()
+  const running = definitions.map(async (definition) => {
+    const { name } = definition
+    const log = deps.log.child({ service: name })
+    // `deps` as it is at each look: a reload replaces what is behind it.
+    const own: Deps = Object.create(deps, { log: { value: log } }) as Deps
+    try {
+      await definition.duty?.(own, abort.signal)
+    } catch (error) {
+      if (!abort.signal.aborted) log.error({ error: asSalvorError(error) }, 'a duty of this service ended')
+    }
+  })
+  return {
+    async stop() {
+      abort.abort(new SalvorError('INTERRUPTED'))
+      await Promise.all(running)
     },
   }
 }

@@ -8,6 +8,7 @@ import {
   describeCopyReplicated,
   describeCopyVerified,
 } from './describe-copy.ts'
+import { describeWalFailed, describeWalGap, describeWalRecovered } from './describe-wal.ts'
 import { describeRestoreCompleted, describeRestoreFailed } from './describe-restore.ts'
 
 /** What the catalog adds to an event. Null: it has none, or it was not asked. */
@@ -27,7 +28,7 @@ export type Describe<T extends EventType> = (
   recovered: string | null,
 ) => Description
 
-type Described = Extract<EventType, `${'backup' | 'copy' | 'restore'}.${string}`>
+type Described = Extract<EventType, `${'backup' | 'copy' | 'restore' | 'wal-gap' | 'wal-stream'}.${string}`>
 export type ToldEvent = Exclude<Described, 'backup.started'>
 
 const DESCRIBE: { readonly [T in ToldEvent]: Describe<T> } = {
@@ -37,6 +38,9 @@ const DESCRIBE: { readonly [T in ToldEvent]: Describe<T> } = {
   'copy.verified': describeCopyVerified,
   'copy.corrupt': describeCopyCorrupt,
   'copy.failed': describeCopyFailed,
+  'wal-gap.detected': describeWalGap,
+  'wal-stream.failed': describeWalFailed,
+  'wal-stream.recovered': describeWalRecovered,
   'restore.completed': describeRestoreCompleted,
   'restore.failed': describeRestoreFailed,
 }

@@ -2,6 +2,7 @@ import type { ServiceDefinition } from '@salvor/shared/ports/service'
 import { onBackupCompleted, onBackupFailed } from './handlers/on-backup-event.ts'
 import { onCopyCorrupt, onCopyFailed, onCopyReplicated, onCopyVerified } from './handlers/on-copy-event.ts'
 import { onRestoreCompleted, onRestoreFailed } from './handlers/on-restore-event.ts'
+import { onWalFailed, onWalGap, onWalRecovered } from './handlers/on-wal-event.ts'
 import { sendNotification } from './handlers/send-notification.ts'
 
 /** Tells people what happened; reads the catalog, touches no source and no store. */
@@ -15,6 +16,9 @@ export const notifier: ServiceDefinition = {
     'copy.verified': onCopyVerified,
     'copy.corrupt': onCopyCorrupt,
     'copy.failed': onCopyFailed,
+    'wal-gap.detected': onWalGap,
+    'wal-stream.failed': onWalFailed,
+    'wal-stream.recovered': onWalRecovered,
     'restore.completed': onRestoreCompleted,
     'restore.failed': onRestoreFailed,
   },

@@ -1,8 +1,11 @@
 import { resolve } from 'node:path'
 import type { Runtime } from '@salvor/runtime/open-runtime'
+import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
 import { bestCopies } from '@salvor/policy/copies'
+import { planRecovery, type RecoveryPlan } from '@salvor/policy/recovery-plan'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
+import { shownTarget } from '@salvor/shared/vocabulary/recovery'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { Check } from '@salvor/shared/vocabulary/verification'
 import pc from 'picocolors'
@@ -10,8 +13,9 @@ import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { bytes, done, span, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
+import { recoveryWanted, type RecoveryOptions, type RecoveryWanted } from '../recovery-options.ts'
 
-export interface RestoreOptions extends GlobalOptions {
+export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
   readonly to: string
   readonly backup?: string
   readonly from?: string
@@ -29,14 +33,23 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   await using runtime = await openWithFrom(options, options.from, needs, knows, signal)
   const from = storeIn(runtime, options.from)
   if (options.inPlace && 'unreadable' in runtime) throw new SalvorError('USAGE', IN_PLACE)
-  const backup = await chosen(runtime, what, options.backup)
+  const wanted = recoveryWanted(options, runtime.deps.settings().timezone)
+  const recovery = wanted && (await plannedRecovery(runtime, what, options, wanted, signal))
+  const backup = await chosen(runtime, what, recovery?.backup_id ?? options.backup)
   const copies = bestCopies(backup.copies).filter((copy) => from === undefined || copy.store === from)
   const [copy] = copies
   if (!copy) throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${from ? ` in ${from}` : ''}` })
   const target = resolve(options.to)
   const tablespaces = placesOf(options.tablespaces, backup)
-  if (options.plan) return plan(runtime, backup, copy.store, target, options.inPlace)
-  const params = { backup_id: backup.id, store: copy.store, target, in_place: options.inPlace, tablespaces }
+  if (options.plan) return plan(runtime, backup, copy.store, target, options.inPlace, recovery)
+  const params = {
+    backup_id: backup.id,
+    store: copy.store,
+    target,
+    in_place: options.inPlace,
+    tablespaces,
+    ...(wanted && { recovery: wanted }),
+  }
   const wish = { job: 'restore-backup', source: backup.source, params } as const
   const label = `restore ${backup.source}`
   const { run } = await perform(runtime, wish, { label, quiet: options.json, signal, alwaysHere: true })
@@ -58,6 +71,20 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   ]
   const document = { backup: backup.id, target, ok, recovered_to, duration_ms, checks, store: copy.store }
   return done(document, lines, ok ? EXIT.done : EXIT.verificationFailed)
+}
+
+/** Refuses a target that cannot be had before anything is read or written. */
+async function plannedRecovery(
+  runtime: Runtime,
+  what: string,
+  options: RestoreOptions,
+  { target, timeline }: RecoveryWanted,
+  signal: AbortSignal,
+): Promise<RecoveryPlan> {
+  const { deps } = runtime
+  const backup_id = options.backup === undefined ? null : (await deps.catalog.backup(options.backup)).id
+  const facts = await gatherRecoveryFacts(deps, what, storeIn(runtime, options.from) ?? null, signal)
+  return planRecovery(facts, { source: what, target, timeline, backup_id })
 }
 
 /** A pre_restore backup belongs into the catalog that people look into. */
@@ -101,10 +128,23 @@ async function chosen(runtime: Runtime, what: string, named: string | undefined)
 }
 
 /** What a restore would do; nothing is written. */
-function plan(runtime: Runtime, backup: BackupWithCopies, store: string, target: string, inPlace: boolean): Answer {
+function plan(
+  runtime: Runtime,
+  backup: BackupWithCopies,
+  store: string,
+  target: string,
+  inPlace: boolean,
+  recovery: RecoveryPlan | null,
+): Answer {
+  const wal = recovery?.pieces.reduce((sum, piece) => sum + piece.size_bytes, 0) ?? 0
   const steps = [
     ...(inPlace ? [`take a pre_restore backup of ${target}`] : []),
     `read ${bytes(backup.size_bytes)} from ${store}: ${backup.source}/${backup.filename}`,
+    ...(recovery
+      ? [
+          `fetch ${recovery.pieces.length} pieces of WAL, ${bytes(wal)}, for the server to replay to ${shownTarget(recovery.target)}`,
+        ]
+      : []),
     `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
   ]
   const document = {
@@ -114,6 +154,14 @@ function plan(runtime: Runtime, backup: BackupWithCopies, store: string, target:
     store,
     state: backup.state,
     consistent_at: backup.consistent_at,
+    ...(recovery && {
+      recovery: {
+        target: recovery.target,
+        timeline: recovery.timeline,
+        recovers_to: recovery.recovers_to,
+        wal_bytes: wal,
+      },
+    }),
     bytes_to_read: backup.size_bytes,
     bytes_to_write: backup.source_bytes,
     steps,

@@ -2,6 +2,8 @@ import type { Environment } from '../environment.ts'
 
 /** What the stream of a source may do. */
 export interface WalEnvironment extends Environment {
+  /** Name of the replication slot; made when it is not there. */
+  readonly slot: string
   /** The configuration accepts a slot on a server that does not bound what slots keep. */
   readonly unboundedSlot: boolean
   /** Bytes that may wait here for a store. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseHistory } from './timeline-history.ts'
+import { parseHistory } from '@salvor/shared/vocabulary/timeline-history'
 import { WalRecords } from './records.ts'
 import { segmentBytes } from './segment-bytes.ts'
 

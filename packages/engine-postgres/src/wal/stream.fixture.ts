@@ -10,6 +10,7 @@ import { streamWal } from './stream.ts'
 export function walEnvironment(url: string, folder: string, more: Partial<WalEnvironment> = {}): WalEnvironment {
   return {
     ...environmentOf(url, folder),
+    slot: 'salvor_clinic',
     unboundedSlot: false,
     spoolBytes: 1e9,
     tailMs: 500,
@@ -79,7 +80,7 @@ export function startStream(
   more: Partial<WalStreamRequest> = {},
 ): RunningStream {
   const abort = new AbortController()
-  const request = { slot: 'salvor_clinic', spool_dir, resume: sink.resume, ...more }
+  const request = { spool_dir, resume: sink.resume, ...more }
   const ended = streamWal(env, request, sink, abort.signal).catch((error: unknown) => error)
   const stop = (): Promise<unknown> => {
     abort.abort(new Error('stopped'))

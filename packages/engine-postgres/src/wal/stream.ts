@@ -49,7 +49,7 @@ export async function streamWal(
     const facts = await serverFacts(link, env.context.source, signal)
     assertBounded(facts, env)
     const streaming: Streaming = { env, request, sink, link, facts, segmentSize: segmentBytes(facts), signal }
-    const slot = await ensureSlot(link, env, request.slot, signal)
+    const slot = await ensureSlot(link, env, env.slot, signal)
     let place = await firstPlace(streaming, slot)
     for (;;) place = await followTimeline(streaming, place)
   } catch (error) {
@@ -139,7 +139,7 @@ async function followTimeline(streaming: Streaming, place: Place): Promise<Place
     for (const segment of left) receiver.addSegment(segment, await contentsOf(spool, place.timeline, segment))
     await spool.begin(place.timeline, at)
     const exchange = new WalExchange(link, receiver)
-    const command = `START_REPLICATION SLOT "${request.slot}" PHYSICAL ${lsnText(at)} TIMELINE ${place.timeline}`
+    const command = `START_REPLICATION SLOT "${env.slot}" PHYSICAL ${lsnText(at)} TIMELINE ${place.timeline}`
     try {
       await Promise.race([link.run(command, exchange, () => SILENT_MS, both), receiver.failed])
     } catch (error) {
@@ -165,10 +165,10 @@ async function contentsOf(spool: WalSpool, timeline: number, start: bigint) {
 
 /** The server removed WAL that was not stored yet: a new slot, and a hole that everybody is told of. */
 async function newSlot(streaming: Streaming, lost: Place, cause: unknown): Promise<Place> {
-  const { link, env, request, signal } = streaming
+  const { link, env, signal } = streaming
   const reason = cause instanceof ServerError ? cause.message : 'the replication slot was lost'
-  await dropSlot(link, request.slot, signal)
-  const slot = await ensureSlot(link, env, request.slot, signal)
+  await dropSlot(link, env.slot, signal)
+  const slot = await ensureSlot(link, env, env.slot, signal)
   const next = await fresh(streaming, slot)
   if (next.timeline === lost.timeline && next.from <= lost.from) return lost
   return await afterGap(streaming, lost, next, reason)

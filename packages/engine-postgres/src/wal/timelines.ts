@@ -3,7 +3,7 @@ import { historyName, type WalPiece } from '@salvor/shared/vocabulary/wal'
 import type { Link } from '../protocol/link.ts'
 import { LinkLost } from '../protocol/server-error.ts'
 import { COMMAND_IDLE_MS } from '../connect/session.ts'
-import { parseHistory, type Ancestor } from './timeline-history.ts'
+import { parseHistory, type Ancestor } from '@salvor/shared/vocabulary/timeline-history'
 
 const NOTHING = { first_commit_at: null, last_commit_at: null, last_commit_lsn: null, restore_points: [] }
 

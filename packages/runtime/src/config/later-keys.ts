@@ -16,9 +16,7 @@ const LATER: readonly (readonly [pattern: string, feature: string])[] = [
   ['sources.*.drills', 'drills'],
   ['sources.*.hooks', 'hooks'],
   ['sources.*.pitr', 'point-in-time restore'],
-  ['sources.*.wal', 'the WAL stream'],
   ['sources.*.changes', 'the change stream'],
-  ['sources.*.schedule.wal', 'the WAL stream'],
   ['sources.*.schedule.changes', 'the change stream'],
   ['sources.*.retention.pitr', 'point-in-time restore'],
   ['sources.*.retention.wal', 'the WAL stream'],
@@ -39,8 +37,6 @@ export const LATER_EVENTS: readonly string[] = [
   'backup.overdue',
   'backup.expired',
   'backup.deleted',
-  'wal-segment.stored',
-  'wal-gap.detected',
   'copy.locked',
   'drill.completed',
   'drill.failed',
@@ -56,6 +52,5 @@ export const LATER_EVENTS: readonly string[] = [
 
 /** Classes of a copy rule for features that are not there yet. */
 export const LATER_CLASSES: Readonly<Record<string, string>> = {
-  wal: 'the WAL stream',
   changes: 'the change stream',
 }

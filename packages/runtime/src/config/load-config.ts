@@ -117,6 +117,7 @@ function assemble(text: string, file: string, reading: Reading, parts: Parts, ad
   const at = (path: string): string => resolve(reading.folder, path)
   const data_dir = at(base.data_dir!)
   const settings: Settings = {
+    pools: base.worker!.pools,
     timezone: base.timezone!,
     data_dir,
     sources: new Map([...sources].map(([name, source]) => [name, source.settings])),

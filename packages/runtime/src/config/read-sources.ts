@@ -85,13 +85,14 @@ async function readSource(
   const block = await readBlock<unknown>(adapter, raw, path, POLICY_KEYS, reading)
   if (!policy) return undefined
   checkSchedule(policy, adapter, path, around.timezone, tree)
+  checkWal(policy, adapter, path, tree)
   checkCopies(policy, path, around.storeNames, tree)
   if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
     tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
   }
   if (!block) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
-  const settings = { ...settingsOf(name, policy, adapter, around), copies }
+  const settings = { ...settingsOf(name, policy, adapter, around), ...walOf(policy, adapter, copies), copies }
   return {
     ...block,
     adapter,
@@ -102,8 +103,10 @@ async function readSource(
 function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, around: Surroundings): SourceSettings {
   const takes = (kind: ScheduledKind): boolean =>
     adapter.types.includes(kind === 'incremental' ? 'incremental' : 'full')
-  const schedule =
-    policy.schedule ?? Object.fromEntries(Object.entries(DEFAULT_SCHEDULE).filter(([k]) => takes(k as ScheduledKind)))
+  const { wal: _, ...named } = policy.schedule ?? {}
+  const schedule = policy.schedule
+    ? named
+    : Object.fromEntries(Object.entries(DEFAULT_SCHEDULE).filter(([k]) => takes(k as ScheduledKind)))
   return {
     name,
     engine: adapter.kind,
@@ -122,6 +125,25 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, 
     max_chain: policy.max_chain,
     types: adapter.types,
   }
+}
+
+/** Streamed where the schedule says so, and where nothing is said and a store takes it. */
+function walOf(
+  policy: SourcePolicy,
+  adapter: EngineAdapter,
+  copies: SourceSettings['copies'],
+): Pick<SourceSettings, 'wal'> {
+  const taken = copies.some(({ classes }) => classes === 'all' || classes.includes('wal'))
+  const wanted = policy.schedule ? policy.schedule.wal !== undefined : taken
+  return adapter.streams === 'wal' && wanted ? { wal: 'stream' } : {}
+}
+
+function checkWal(policy: SourcePolicy, adapter: EngineAdapter, path: KeyPath, tree: YamlTree): void {
+  if (policy.schedule?.wal === undefined) return
+  const at = [...path, 'schedule', 'wal']
+  if (adapter.streams !== 'wal') tree.problems.add(at, `${adapter.kind} has no WAL to stream`, 'remove this key')
+  const taken = !policy.copies || Object.values(policy.copies).some((c) => c === 'all' || c.includes('wal'))
+  if (!taken) tree.problems.add(at, 'no store takes the WAL', 'add wal to the classes of a store under `copies`')
 }
 
 /** In the order of the file: the first store that takes a class is written first. */

@@ -1,6 +1,7 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { joinProgress } from './joined-progress.ts'
 import { openChain } from './open-chain.ts'
+import { openRecovery } from './open-recovery.ts'
 import { engineOfBackup, type TaskContext } from './task-context.ts'
 
 /** Restores one backup, with what it stands on, to a target that a person named. A failure leaves what was there. */
@@ -8,13 +9,15 @@ export async function restore(
   input: TaskTable['restore']['input'],
   context: TaskContext,
 ): Promise<TaskTable['restore']['output']> {
-  const { source, target, in_place, tablespaces } = input
+  const { source, target, in_place, tablespaces, recovery: wanted } = input
   const progress = joinProgress(context.progress)
   await using chain = await openChain(input.chain, source, context, progress.bytes)
   const { manifest, content } = chain.full
   const engine = await engineOfBackup(source, manifest.engine, { ...context, progress: progress.engine })
   await engine.assertTarget(target, in_place)
   const { engine_facts } = manifest
-  const request = { target, in_place, increments: chain.increments, engine_facts, tablespaces }
+  await using recovery = wanted ? await openRecovery(wanted, source, context) : null
+  const { increments } = chain
+  const request = { target, in_place, increments, engine_facts, tablespaces, recovery: recovery?.request }
   return await engine.restore(content, request, context.signal)
 }

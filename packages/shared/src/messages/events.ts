@@ -54,6 +54,27 @@ export const EVENTS = {
     final: z.boolean(),
     error,
   }),
+  /** A whole segment of WAL, or a history file, is in a store. */
+  'wal-segment.stored': z.strictObject({
+    source,
+    store,
+    name: z.string(),
+    timeline: z.number(),
+    end_lsn: z.string().nullable(),
+    size_bytes: z.number(),
+  }),
+  /** WAL that no store has and the server no longer keeps: no recovery crosses it. */
+  'wal-gap.detected': z.strictObject({
+    source,
+    timeline: z.number(),
+    from_lsn: z.string(),
+    to_timeline: z.number(),
+    to_lsn: z.string(),
+    reason: z.string(),
+  }),
+  /** The WAL of a source is not streamed, or not stored, and has not been for a while. */
+  'wal-stream.failed': z.strictObject({ source, error }),
+  'wal-stream.recovered': z.strictObject({ source }),
   'restore.completed': z.strictObject({
     source,
     backup_id,

@@ -4,6 +4,14 @@ import { VERIFICATION_LEVELS } from '../vocabulary/verification.ts'
 import type { ServiceName } from '../vocabulary/service.ts'
 import type { Run } from '../vocabulary/run.ts'
 
+const RecoveryTarget = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('latest') }),
+  z.strictObject({ kind: z.literal('time'), at: z.string() }),
+  z.strictObject({ kind: z.literal('lsn'), lsn: z.string() }),
+  z.strictObject({ kind: z.literal('xid'), xid: z.string() }),
+  z.strictObject({ kind: z.literal('name'), name: z.string() }),
+])
+
 /** Parameters of every job: ids and words, no secrets. Redis carries the run's id only; these lie in the catalog. */
 export const JOBS = {
   /** Fires the schedules that are due. One row for the whole catalog, run again and again. */
@@ -23,12 +31,18 @@ export const JOBS = {
     store: z.string().nullable(),
     target: z.string(),
     in_place: z.boolean(),
+    /** PostgreSQL: WAL is replayed on the backup, up to the target. */
+    recovery: z
+      .strictObject({ target: RecoveryTarget, timeline: z.number().nullable(), pause: z.boolean() })
+      .optional(),
     /** PostgreSQL: new places of tablespaces by their former ones. */
     tablespaces: z.record(z.string(), z.string()).optional(),
   }),
   'verify-copy': z.strictObject({ backup_id: z.string(), store: z.string(), level: z.enum(VERIFICATION_LEVELS) }),
   /** Copies to every store that a rule names and that lacks the backup. */
   'replicate-copy': z.strictObject({ backup_id: z.string() }),
+  /** Copies a piece of WAL to every store that a rule names and that lacks it. */
+  'replicate-wal': z.strictObject({ source: z.string(), name: z.string() }),
   'send-notification': z.strictObject({
     event_id: z.string(),
     channel: z.string(),
@@ -61,5 +75,6 @@ export const JOB_RULES: { readonly [J in JobName]: JobRule } = {
   'restore-backup': { service: 'backup-worker', max_failures: 1, backoff_ms: 15_000, concurrency: 1, pooled: true },
   'verify-copy': { service: 'verifier', max_failures: 5, backoff_ms: 15_000, concurrency: 1, pooled: false },
   'replicate-copy': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },
+  'replicate-wal': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },
   'send-notification': { service: 'notifier', max_failures: 30, backoff_ms: 2_000, concurrency: 4, pooled: false },
 }

@@ -14,6 +14,10 @@ export const SUBSCRIBERS: { readonly [E in EventType]: readonly ServiceName[] } 
   'copy.verified': ['notifier'],
   'copy.corrupt': ['notifier'],
   'copy.failed': ['notifier'],
+  'wal-segment.stored': ['replicator'],
+  'wal-gap.detected': ['notifier'],
+  'wal-stream.failed': ['notifier'],
+  'wal-stream.recovered': ['notifier'],
   'restore.completed': ['notifier'],
   'restore.failed': ['notifier'],
 }

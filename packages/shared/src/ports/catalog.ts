@@ -4,6 +4,7 @@ import type { Failure, Run, RunProgress, RunState } from '../vocabulary/run.ts'
 import type { ScheduledKind } from '../vocabulary/source.ts'
 import type { ServiceName } from '../vocabulary/service.ts'
 import type { Verification, VerificationLevel } from '../vocabulary/verification.ts'
+import type { StoredWal, WalFile, WalGap, WalKind, WalPosition, WalStreamState } from '../vocabulary/wal.ts'
 import type { EventType, NewEvent, SalvorEvent } from '../messages/events.ts'
 import type { JobName, JobParams } from '../messages/jobs.ts'
 
@@ -180,6 +181,23 @@ export interface CatalogTransaction {
   /** Appends to the hash chain. */
   audit(entry: AuditInput): Promise<void>
   recordClaim(source: string, store: string): Promise<void>
+
+  /** A piece of WAL that a store has. The same again changes nothing. */
+  recordWal(piece: WalFile, store: string): Promise<void>
+  /** Of pieces that were deleted from a store. */
+  forgetWal(source: string, store: string, names: readonly string[]): Promise<void>
+  /** WAL that is lost. The same again changes nothing. */
+  recordWalGap(gap: Omit<WalGap, 'detected_at'>): Promise<void>
+  /** Replaces what the source's stream said before. */
+  recordWalStream(state: Omit<WalStreamState, 'at'>): Promise<void>
+}
+
+export interface WalFilter {
+  readonly source: string
+  readonly kinds?: readonly WalKind[]
+  readonly name?: string
+  readonly store?: string
+  readonly system_id?: string
 }
 
 /**
@@ -209,6 +227,14 @@ export interface Catalog {
   saveUpload(backupId: string, store: string, upload: string | null): Promise<void>
   verifications(backupId: string): Promise<readonly Verification[]>
   hasClaim(source: string, store: string): Promise<boolean>
+
+  /** Pieces of WAL, by timeline and position, page after page: a month may have a hundred thousand. */
+  wal(filter: WalFilter): AsyncIterable<StoredWal>
+  /** Where the stored WAL of a source ends: the end of what its newest piece, by timeline and position, holds; null: there is none. */
+  walEnd(source: string): Promise<(WalPosition & { readonly system_id: string }) | null>
+  walGaps(source: string): Promise<readonly WalGap[]>
+  /** What each stream said last. */
+  walStreams(): Promise<readonly WalStreamState[]>
 
   run(id: string): Promise<Run | null>
   runs(filter: RunFilter): Promise<readonly Run[]>

@@ -1,5 +1,7 @@
 import type { z } from 'zod'
 import type { Instant } from '../vocabulary/instant.ts'
+import type { Lsn } from '../vocabulary/lsn.ts'
+import type { RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { ArtifactContent, SnapshotSink } from './artifact.ts'
@@ -49,6 +51,27 @@ export interface Increment {
   open<T>(work: (content: ArtifactContent) => Promise<T>): Promise<T>
 }
 
+/** A piece of WAL that a recovery will replay. */
+export interface RecoveryWal {
+  readonly name: string
+  /** Where its bytes begin; null for a history file. */
+  readonly start_lsn: Lsn | null
+  readonly segment_size: number | null
+  /** Plain bytes; what they are is known to be true only when the last one came. */
+  open(): AsyncIterable<Uint8Array>
+}
+
+/** What the server is to do when it starts from what was restored. */
+export interface RecoveryRequest {
+  readonly target: RecoveryTarget
+  readonly timeline: number
+  /** At the target: stop and let a person look, instead of going on as a server of its own. */
+  readonly pause: boolean
+  /** The instant whose state comes back. */
+  readonly recovers_to: Instant
+  readonly wal: readonly RecoveryWal[]
+}
+
 export interface RestoreRequest {
   /** A new place: file (SQLite) or folder (PostgreSQL). Checked by `assertTarget` before a byte moves. */
   readonly target: string
@@ -57,6 +80,8 @@ export interface RestoreRequest {
   readonly increments?: readonly Increment[]
   /** Of the content: of the full. */
   readonly engine_facts: SnapshotFacts['engine_facts']
+  /** PostgreSQL: WAL to replay on it, and how far. */
+  readonly recovery?: RecoveryRequest | undefined
   /** PostgreSQL: new places of tablespaces by their former ones; `inside`: all in the target itself, for a sandbox. */
   readonly tablespaces?: Readonly<Record<string, string>> | 'inside' | undefined
 }
@@ -136,6 +161,8 @@ export interface EngineAdapter<C = unknown> {
   readonly artifact: string
   /** The same of incrementals: `pages`, `tar`. Absent where there are none. */
   readonly incremental_artifact?: string
+  /** It has a log that can be streamed (`Engine.wal`). */
+  readonly streams?: 'wal'
   /** Backup types this engine can take now. */
   readonly types: readonly ('full' | 'incremental')[]
   /** Variables of the environment that say where a client's own files are. */

@@ -23,6 +23,8 @@ export interface SourceSettings {
   /** Over everything in the configuration that changes what a run would do. */
   readonly config_hash: string
   readonly schedule: Readonly<Partial<Record<ScheduledKind, string>>>
+  /** Its log is streamed without a pause. Absent: it is not. */
+  readonly wal?: 'stream'
   readonly retention: Readonly<Partial<Record<RetentionClass, string>>>
   /** Stores in order; the worker writes to the first that takes the class. */
   readonly copies: readonly { readonly store: string; readonly classes: 'all' | readonly string[] }[]
@@ -53,6 +55,8 @@ export interface Route {
 }
 
 export interface Settings {
+  /** Pools whose sources this process sees, besides the sources without a pool. */
+  readonly pools?: readonly string[]
   readonly timezone: string
   readonly data_dir: string
   readonly sources: ReadonlyMap<string, SourceSettings>
@@ -75,7 +79,12 @@ export interface Deps {
   readonly ids: Ids
   readonly log: Log
   /** A lease for the length of a piece of work; null when another holds it. Renewed until disposed. */
-  lease(name: string): Promise<AsyncDisposable | null>
+  lease(name: string): Promise<WorkLease | null>
+}
+
+export interface WorkLease extends AsyncDisposable {
+  /** Aborts when another may hold it by now: whoever works under the lease stops. */
+  readonly lost: AbortSignal
 }
 
 export type Commit = (tx: CatalogTransaction) => Promise<void>
@@ -110,6 +119,8 @@ export interface ServiceDefinition {
   readonly subscriptions: { readonly [T in EventType]?: EventHandler<T> }
   /** Called once when the service starts and after each reload, before jobs are taken. */
   start?(deps: Deps): Promise<void>
+  /** Work that never ends, beside jobs and events. Resolves when the signal aborts; what fails in it is its own to repeat. */
+  duty?(deps: Deps, signal: AbortSignal): Promise<void>
   /** Adds HTTP routes to the service's health server (scheduler: API, console, Bull Board). A FastifyInstance, typed where it is used. */
   readonly http?: (server: unknown, deps: Deps) => Promise<void>
 }

@@ -1,6 +1,24 @@
 import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts'
+import type { Instant } from '../vocabulary/instant.ts'
+import type { Lsn } from '../vocabulary/lsn.ts'
+import type { RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
+
+/** A recovery to a point in time: what to fetch, and how far to replay it. */
+export interface RecoveryInput {
+  readonly target: RecoveryTarget
+  readonly timeline: number
+  readonly pause: boolean
+  readonly recovers_to: Instant
+  readonly wal: readonly {
+    readonly store: string
+    readonly name: string
+    readonly document_sha256: string
+    readonly start_lsn: Lsn | null
+    readonly segment_size: number | null
+  }[]
+}
 
 /** Heavy halves of jobs. Each runs in a child process of its own, so that the service's event loop stays free and a crash is one run's. */
 export interface Tasks {
@@ -63,6 +81,7 @@ export interface TaskTable {
       readonly chain: readonly CopyAddress[]
       readonly target: string
       readonly in_place: boolean
+      readonly recovery?: RecoveryInput | undefined
       /** New places by former ones. */
       readonly tablespaces?: Readonly<Record<string, string>> | undefined
     }

@@ -9,8 +9,6 @@ export interface WalResume extends WalPosition {
 }
 
 export interface WalStreamRequest {
-  /** Name of the replication slot; made when it is not there. */
-  readonly slot: string
   /** A folder of this stream alone; what lies there is taken up again. */
   readonly spool_dir: string
   /** Null: nothing is stored yet. */

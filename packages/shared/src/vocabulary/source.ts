@@ -14,12 +14,14 @@ export const Name = z
 export const ScheduledKinds = ['incremental', 'full', 'monthly', 'quarterly', 'yearly'] as const
 export type ScheduledKind = (typeof ScheduledKinds)[number]
 
-export const Schedule = z.strictObject(
-  Object.fromEntries(ScheduledKinds.map((k) => [k, z.string().optional()])) as Record<
+export const Schedule = z.strictObject({
+  ...(Object.fromEntries(ScheduledKinds.map((k) => [k, z.string().optional()])) as Record<
     ScheduledKind,
     z.ZodOptional<z.ZodString>
-  >,
-)
+  >),
+  /** The WAL of PostgreSQL, all the time: no cron. */
+  wal: z.literal('stream').optional(),
+})
 export const Retention = z.strictObject(
   Object.fromEntries(RETENTION_CLASSES.map((k) => [k, Duration.optional()])) as Record<
     (typeof RETENTION_CLASSES)[number],

@@ -44,6 +44,39 @@ export interface WalFile extends WalContents {
   readonly stored_at: Instant
 }
 
+/** A piece in one store. */
+export interface StoredWal extends WalFile {
+  readonly store: string
+}
+
+/** WAL that no store has and the server no longer keeps: from `from_lsn` to where the stream went on. */
+export interface WalGap {
+  readonly source: string
+  readonly system_id: string
+  readonly timeline: number
+  readonly from_lsn: Lsn
+  readonly to_timeline: number
+  readonly to_lsn: Lsn
+  readonly reason: string
+  readonly detected_at: Instant
+}
+
+/** How the stream of a source was doing when it last said so. */
+export interface WalStreamState {
+  readonly source: string
+  readonly system_id: string
+  readonly timeline: number
+  readonly received_lsn: Lsn
+  readonly stored_lsn: Lsn
+  readonly server_lsn: Lsn
+  /** By the server's clock: everything committed until then is in a store. Null: not known. */
+  readonly covered_until: Instant | null
+  readonly spool_bytes: number
+  /** Why nothing is stored at the moment; null: it is. */
+  readonly trouble: string | null
+  readonly at: Instant
+}
+
 /** What a piece of WAL is, before it is stored. */
 export type WalPiece = Omit<WalFile, 'source' | 'size_bytes' | 'source_bytes' | 'document_sha256' | 'stored_at'>
 

@@ -10,6 +10,7 @@ import { runContract } from './catalog-runs.ts'
 import type { OpenCatalog } from './catalog-samples.ts'
 import { sourceContract } from './catalog-sources.ts'
 import { transactionContract } from './catalog-transactions.ts'
+import { walContract } from './catalog-wal.ts'
 
 export { type CatalogUnderTest, type OpenCatalog, sampleHolderAlive, testIds } from './catalog-samples.ts'
 
@@ -29,5 +30,6 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     figuresContract(open)
     leaseContract(open)
     auditContract(open)
+    walContract(open)
   })
 }

@@ -1,4 +1,4 @@
-import { isLsn, lsnValue } from '@salvor/shared/vocabulary/lsn'
+import { isLsn, lsnValue } from './lsn.ts'
 
 /** A timeline that an ancestor's descendants left at `end`. */
 export interface Ancestor {

@@ -1,0 +1,56 @@
+import { recoveryWindow } from '@salvor/policy/recovery-window'
+import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
+import type { Runtime } from '@salvor/runtime/open-runtime'
+import { EXIT } from '@salvor/shared/errors/exit-codes'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { elapsedMs } from '@salvor/shared/vocabulary/instant'
+import pc from 'picocolors'
+import type { GlobalOptions } from '../context.ts'
+import { openWithFrom, storeIn } from '../from-store.ts'
+import { done, span, table, type Answer } from '../output.ts'
+
+export interface WindowOptions extends GlobalOptions {
+  readonly from?: string
+  readonly keys?: string
+}
+
+/** `salvor window SOURCE`: the earliest and the latest instant it can be recovered to, and each gap, with why. */
+export async function window(source: string, options: WindowOptions, signal: AbortSignal): Promise<Answer> {
+  const knows = async ({ deps }: Runtime) => (await deps.catalog.backups({ source, limit: 1 })).length > 0
+  await using runtime = await openWithFrom(options, options.from, { keys: options.keys }, knows, signal)
+  const { deps } = runtime
+  const known = deps.settings().sources.has(source) || (await deps.catalog.backups({ source, limit: 1 })).length > 0
+  if (!known) throw new SalvorError('SOURCE_UNKNOWN', { source })
+  const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)
+  const stretches = recoveryWindow(facts)
+  const [gaps, now] = await Promise.all([deps.catalog.walGaps(source), deps.catalog.now()])
+  const { stream } = facts
+  const document = { source, stretches, gaps, stream, unreadable: facts.unreadable }
+  const head = ['EARLIEST (UTC)', 'LATEST (UTC)', 'BACKUPS', 'TIMELINE', 'WAL UP TO'].map((word) => pc.dim(word))
+  const rows = stretches.map((stretch) => [
+    shown(stretch.earliest_at),
+    stretch.latest_at === stretch.earliest_at ? pc.dim('this instant alone') : shown(stretch.latest_at),
+    String(stretch.backups.length),
+    String(stretch.timeline),
+    stretch.end_lsn,
+  ])
+  const lines = [
+    ...(rows.length === 0
+      ? [pc.yellow(`${source} has no backup that can be read: salvor backup ${source}`)]
+      : table([head, ...rows])),
+    ...gaps.map(
+      (gap) =>
+        `${pc.red('gap')}  WAL from ${gap.from_lsn} to ${gap.to_lsn} is lost: ${gap.reason} ${pc.dim(`(seen ${shown(gap.detected_at)})`)}`,
+    ),
+    ...(stream ? [streamLine(stream.at, stream.trouble, elapsedMs(stream.covered_until ?? stream.at, now))] : []),
+    ...facts.unreadable.map((what) => `${pc.yellow('!')} ${what}`),
+  ]
+  return done(document, lines, EXIT.done)
+}
+
+const shown = (at: string): string => at.replace('T', ' ').replace('Z', '')
+
+function streamLine(at: string, trouble: string | null, behindMs: number): string {
+  if (trouble !== null) return `${pc.red('stream')}  ${trouble} ${pc.dim(`(${shown(at)})`)}`
+  return pc.dim(`stream  everything committed until ${span(Math.max(0, behindMs))} ago is stored (said ${shown(at)})`)
+}
