@@ -18,13 +18,20 @@ export interface Ended {
   json<T>(): T
 }
 
+export interface RunOptions {
+  readonly env?: Record<string, string>
+  readonly killAfterMs?: number
+  /** Killed when this is first true; asked every few milliseconds. */
+  readonly killWhen?: () => boolean
+}
+
 /** A folder with a salvor.yaml, and the command as a person would type it there. */
 export interface Home extends AsyncDisposable {
   readonly folder: string
   path(...parts: string[]): string
   configure(yaml: string): Promise<void>
   run(...args: string[]): Promise<Ended>
-  runWith(options: { env?: Record<string, string>; killAfterMs?: number }, ...args: string[]): Promise<Ended>
+  runWith(options: RunOptions, ...args: string[]): Promise<Ended>
   /** A service as a process of its own; killed at the end if it still runs. */
   service(name: string, env?: Record<string, string>): Service
 }
@@ -43,8 +50,7 @@ export async function makeHome(): Promise<Home> {
   const folder = await mkdtemp(join(tmpdir(), 'salvor-test-'))
   const services: Service[] = []
   const env = { ...process.env, NO_COLOR: '1' }
-  const runWith: Home['runWith'] = (options, ...args) =>
-    command(folder, { ...env, ...options.env }, args, options.killAfterMs)
+  const runWith: Home['runWith'] = (options, ...args) => command(folder, { ...env, ...options.env }, args, options)
   return {
     folder,
     path: (...parts) => join(folder, ...parts),
@@ -63,13 +69,20 @@ export async function makeHome(): Promise<Home> {
   }
 }
 
-function command(cwd: string, env: NodeJS.ProcessEnv, args: readonly string[], killAfterMs?: number): Promise<Ended> {
+function command(
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  args: readonly string[],
+  { killAfterMs, killWhen }: RunOptions,
+): Promise<Ended> {
   const child = spawn(SALVOR, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const out: Buffer[] = []
   const err: Buffer[] = []
   child.stdout.on('data', (data: Buffer) => out.push(data))
   child.stderr.on('data', (data: Buffer) => err.push(data))
   if (killAfterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+  const watch = killWhen && setInterval(() => killWhen() && child.kill('SIGKILL'), 5)
+  child.once('exit', () => clearInterval(watch))
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code) => {

@@ -59,7 +59,7 @@ export async function perform<J extends JobName>(
     const definitions = [backupWorker, verifier, replicator, notifier]
     try {
       await drainHere(definitions, deps, runtime.holder, { correlation_id: run.correlation_id, signal: options.signal })
-      if (live.length === 0) await finishLeftovers(definitions, deps, runtime.holder, options.signal)
+      if (live.length === 0) await finishLeftovers(definitions, deps, runtime.holder, wish.job, options.signal)
     } finally {
       watching.abort()
     }

@@ -1,5 +1,6 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { LIMITS, SqliteConfig, type Limits } from './config.ts'
+import { mergeChain } from './merge.ts'
 import { takeOfflineSnapshot } from './offline-snapshot.ts'
 import { probeSource } from './probe.ts'
 import { proveCopy } from './prove.ts'
@@ -17,6 +18,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     snapshot: (sink, signal) => reading(site, config.path, takeSnapshot(site, sink, signal)),
     snapshotChanges: (parent, sink, options, signal) =>
       reading(site, config.path, takeChanges(site, parent, sink, options, signal)),
+    merge: (full, { increments }, sink, signal) => mergeChain(site, full, increments, sink, signal),
     assertTarget: async (target, inPlace) => {
       await assertTarget(target, inPlace, site)
     },
@@ -42,6 +44,7 @@ export const adapter: EngineAdapter<SqliteConfig> = {
   artifact: 'db',
   incremental_artifact: 'pages',
   types: ['full', 'incremental'],
+  merges: true,
   open: openEngine,
   // A restore reads an artifact and writes a target: the source's own path is not looked at.
   openForRestore: (context) => openEngine({ path: '' }, context),

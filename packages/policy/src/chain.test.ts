@@ -1,6 +1,6 @@
 import type { BackupWithCopies, Copy, CopyState } from '@salvor/shared/vocabulary/backup'
 import { expect, test } from 'vitest'
-import { copiesToRead, possibleParents, whyNoParent } from './chain.ts'
+import { copiesToRead, isStretchable, possibleParents, whyNoParent } from './chain.ts'
 
 const copy = (store: string, state: CopyState): Copy => ({
   backup_id: 'b',
@@ -28,6 +28,20 @@ test('a chain takes increments up to its longest', () => {
   expect(whyNoParent(chainOf(0), { max_chain: 1 })).toBeNull()
   expect(whyNoParent(chainOf(29), { max_chain: 30 })).toBeNull()
   expect(whyNoParent(chainOf(30), { max_chain: 30 })).toContain('30 incrementals')
+})
+
+test('a chain that is merged meanwhile goes on to twice its length, one that a full follows does not', () => {
+  expect(isStretchable(chainOf(30), { max_chain: 30, at_max_chain: 'full' })).toBe(false)
+  expect(isStretchable(chainOf(59), { max_chain: 30, at_max_chain: 'merge' })).toBe(true)
+  expect(isStretchable(chainOf(60), { max_chain: 30, at_max_chain: 'merge' })).toBe(false)
+})
+
+test('of one state, the full that was merged goes before the chain that it was made of', () => {
+  const found = possibleParents([
+    backup({ id: 'tip', type: 'incremental', parent: 'full' }),
+    backup({ id: 'merged', parent: null }),
+  ])
+  expect(found.map(({ id }) => id)).toEqual(['merged', 'tip'])
 })
 
 test('nothing is built upon a backup whose copies are all bad, wherever it stands in the chain', () => {

@@ -12,7 +12,13 @@ function event<T extends EventType>(type: T, data: EventData<T>, time = '2025-11
 }
 function backup(id: string, day: number, type: BackupWithCopies['type'], state: CopyState): BackupWithCopies {
   const timestamp = `2025-11-${day}T02:00:00.000000Z`
-  return { id, type, timestamp, copies: [{ backup_id: id, store: 's3', state }] } as unknown as BackupWithCopies
+  return {
+    id,
+    type,
+    timestamp,
+    consistent_at: timestamp,
+    copies: [{ backup_id: id, store: 's3', state }],
+  } as unknown as BackupWithCopies
 }
 const failed = (failures: number, final: boolean, type: 'full' | 'incremental' = 'full') =>
   event('backup.failed', { source: 'clinic', run_id: 'r', type, failures, final, error })
@@ -43,9 +49,23 @@ test('a first failure that is retried wakes nobody; the second one and a final o
 })
 
 test('a full ends every failing of backups, an incremental only its own, a safety copy none', () => {
-  expect(keys(incidentsEndedBy(completed('full')))).toEqual(['clinic/backup/full', 'clinic/backup/incremental'])
+  const all = ['clinic/backup/full', 'clinic/backup/incremental', 'clinic/merge']
+  expect(keys(incidentsEndedBy(completed('full')))).toEqual(all)
   expect(keys(incidentsEndedBy(completed('incremental')))).toEqual(['clinic/backup/incremental'])
   expect(incidentsEndedBy(completed('pre_restore'))).toEqual([])
+})
+
+test('a merge that fails for good is an incident of its own, and one that ends says nothing about backups of the source', () => {
+  const merge = (final: boolean): SalvorEvent =>
+    event('backup.failed', { source: 'clinic', run_id: 'r', type: 'full', failures: 2, final, error, merge: true })
+  expect(incidentOpenedBy(merge(false))).toBeNull()
+  expect(incidentOpenedBy(merge(true))?.key).toBe('clinic/merge')
+  const { data } = completed('full')
+  const merged = event('backup.completed', { ...(data as EventData<'backup.completed'>), merged: 3 })
+  expect(keys(incidentsEndedBy(merged))).toEqual(['clinic/merge'])
+  const newer = { ...backup('b3', 28, 'full', 'completed'), consistent_at: '2025-11-27T09:00:00.000000Z' }
+  expect(isOver(failed(4, true), [newer])).toBe(false)
+  expect(isOver(merge(true), [newer])).toBe(true)
 })
 
 test('a missing program is no incident, failed checks are one of the source, anything else one of the store', () => {

@@ -17,9 +17,10 @@ const FAILURES_THAT_WAKE = 2
 export function incidentOpenedBy(event: SalvorEvent): IncidentChange | null {
   switch (event.type) {
     case 'backup.failed': {
-      const { source, type, failures, final } = event.data
+      const { source, type, failures, final, merge } = event.data
       // A safety copy that fails ends its restore, which is an incident of its own.
       if (type === 'pre_restore') return null
+      if (merge) return final ? opens(event, `${source}/merge`) : null
       return final || failures >= FAILURES_THAT_WAKE ? opens(event, `${source}/backup/${type}`) : null
     }
     case 'copy.corrupt':
@@ -44,8 +45,11 @@ export function incidentOpenedBy(event: SalvorEvent): IncidentChange | null {
 export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] {
   switch (event.type) {
     case 'backup.completed': {
-      const { source, type } = event.data
-      return endedTypes(type).map((ended) => ends(`${source}/backup/${ended}`, 'backup.failed'))
+      const { source, type, merged } = event.data
+      const merging = type === 'full' ? [ends(`${source}/merge`, 'backup.failed')] : []
+      // A merge does not read the source: it says nothing about backups of it.
+      if (merged !== undefined) return merging
+      return [...endedTypes(type).map((ended) => ends(`${source}/backup/${ended}`, 'backup.failed')), ...merging]
     }
     case 'copy.verified': {
       const { source, store, level } = event.data
@@ -74,8 +78,12 @@ export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] 
 export function isOver(event: SalvorEvent, backups: readonly BackupWithCopies[]): boolean {
   switch (event.type) {
     case 'backup.failed':
+      // A merged full is newer than its state: only one that was begun and read since tells that the source is read again.
       return backups.some(
-        (backup) => backup.timestamp > event.time && endedTypes(backup.type).includes(event.data.type),
+        ({ type, timestamp, consistent_at }) =>
+          timestamp > event.time &&
+          (event.data.merge === true || consistent_at > event.time) &&
+          endedTypes(type).includes(event.data.type),
       )
     case 'copy.corrupt':
       return stateOf(backups, event.data.backup_id, event.data.store) !== 'corrupt'

@@ -10,7 +10,11 @@ const scheduler: ServiceDefinition = {
 }
 const worker: ServiceDefinition = {
   name: 'backup-worker',
-  jobs: { 'take-backup': { handle: async () => ({}) }, 'restore-backup': { handle: async () => ({}) } },
+  jobs: {
+    'take-backup': { handle: async () => ({}) },
+    'merge-chain': { handle: async () => ({}) },
+    'restore-backup': { handle: async () => ({}) },
+  },
   subscriptions: { 'source.registered': nothing },
 }
 

@@ -53,6 +53,7 @@ export const CLINIC: SourceSettings = {
   compression: { algorithm: 'zstd', level: 1 },
   artifact: 'db',
   max_chain: 30,
+  at_max_chain: 'full',
   types: ['full'],
 }
 

@@ -3,6 +3,15 @@ import type { CatalogTransaction } from '@salvor/shared/ports/catalog'
 import type { SourceSettings } from '@salvor/shared/ports/service'
 import type { Backup, BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 
+export interface HowTaken {
+  /** What an incremental stands on, the full first. */
+  readonly below?: readonly BackupWithCopies[]
+  /** Why a full was taken in the place of an incremental. */
+  readonly full_because?: string
+  /** Backups that it was put together from. */
+  readonly merged?: number
+}
+
 /** Writes a finished backup into the catalog: its first copy, the copies still to be made (of what it stands on too), the event, the audit row. */
 export async function recordBackup(
   tx: CatalogTransaction,
@@ -10,7 +19,7 @@ export async function recordBackup(
   backup: Backup,
   store: string,
   run_id: string,
-  how: { readonly below?: readonly BackupWithCopies[]; readonly full_because?: string } = {},
+  how: HowTaken = {},
 ): Promise<void> {
   const { id, type, retention_class, filename, size_bytes, source_bytes, duration_ms } = backup
   await tx.recordBackup(backup)
@@ -36,9 +45,11 @@ export async function recordBackup(
       source_bytes,
       duration_ms,
       ...(how.full_because === undefined ? {} : { full_because: how.full_because }),
+      ...(how.merged === undefined ? {} : { merged: how.merged }),
     },
   })
-  await tx.audit({ actor: 'backup-worker', action: `backup.${type}`, object: id, outcome: 'completed' })
+  const action = how.merged === undefined ? `backup.${type}` : 'backup.merge'
+  await tx.audit({ actor: 'backup-worker', action, object: id, outcome: 'completed' })
 }
 
 /** A copy of an incremental is worth nothing where the backups below it are not. */

@@ -1,14 +1,15 @@
 import type { ServiceDefinition } from '@salvor/shared/ports/service'
 import { planFirstBackup } from './first-backup.ts'
+import { mergeChain } from './handlers/merge-chain.ts'
 import { onSourceRegistered } from './handlers/on-source-registered.ts'
 import { restoreBackup } from './handlers/restore-backup.ts'
 import { takeBackup } from './handlers/take-backup.ts'
 import { streamSources } from './wal/stream-sources.ts'
 
-/** Takes and restores backups; the only service that touches sources. */
+/** Takes, merges and restores backups; the only service that touches sources. */
 export const backupWorker: ServiceDefinition = {
   name: 'backup-worker',
-  jobs: { 'take-backup': takeBackup, 'restore-backup': restoreBackup },
+  jobs: { 'take-backup': takeBackup, 'merge-chain': mergeChain, 'restore-backup': restoreBackup },
   subscriptions: { 'source.registered': onSourceRegistered },
   duty: streamSources,
   async start(deps) {

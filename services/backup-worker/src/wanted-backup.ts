@@ -4,7 +4,10 @@ import type { JobParams } from '@salvor/shared/messages/jobs'
 import type { Deps } from '@salvor/shared/ports/service'
 
 /** What is asked for, if this configuration can do it. */
-export function wantedBackup({ source: name, type, retention_class }: JobParams<'take-backup'>, deps: Deps) {
+export function wantedBackup(
+  { source: name, type, retention_class }: Pick<JobParams<'take-backup'>, 'source' | 'type' | 'retention_class'>,
+  deps: Deps,
+) {
   const source = deps.settings().sources.get(name)
   if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: name })
   if (!source.types.includes(type)) {

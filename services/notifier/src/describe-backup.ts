@@ -1,9 +1,10 @@
-import type { Describe } from './describe.ts'
+import type { Failure } from '@salvor/shared/vocabulary/run'
+import type { Describe, Description } from './describe.ts'
 import { because, field, goodBefore } from './facts.ts'
 import { duration, moment, size } from './human.ts'
 
 export const describeBackupCompleted: Describe<'backup.completed'> = ({ data }, { backup }, recovered) => {
-  const { source, type, retention_class, store, filename, size_bytes, source_bytes, duration_ms, full_because } = data
+  const { source, type, retention_class, store, filename, size_bytes, source_bytes, duration_ms, ...how } = data
   const kind = retention_class === type ? type : `${type}, kept as ${retention_class}`
   const stored = source_bytes > 0 ? `${size(size_bytes)} (${size(source_bytes)} before compression)` : size(size_bytes)
   return {
@@ -13,7 +14,8 @@ export const describeBackupCompleted: Describe<'backup.completed'> = ({ data }, 
     fields: [
       field('Source', source),
       field('Type', kind),
-      field('No incremental', full_because),
+      field('No incremental', how.full_because),
+      field('Made of', how.merged === undefined ? undefined : `${how.merged} backups, without reading the source`),
       field('Size', stored),
       field('Duration', duration(duration_ms)),
       field('Store', store),
@@ -25,7 +27,8 @@ export const describeBackupCompleted: Describe<'backup.completed'> = ({ data }, 
 }
 
 export const describeBackupFailed: Describe<'backup.failed'> = ({ data, time }, { lastGood }) => {
-  const { source, type, failures, final, error } = data
+  const { source, type, failures, final, error, merge } = data
+  if (merge) return describeMergeFailed(source, failures, final, error)
   const next = final ? 'Salvor has given up on this run' : 'Salvor tries again by itself'
   const command = type === 'incremental' ? `salvor backup ${source} --type incremental` : `salvor backup ${source}`
   return {
@@ -38,5 +41,17 @@ export const describeBackupFailed: Describe<'backup.failed'> = ({ data, time }, 
       goodBefore(lastGood, time),
       field('Error', error.code),
     ].flat(),
+  }
+}
+
+/** The source's backups go on; what is lost is that its next full costs the source nothing. */
+function describeMergeFailed(source: string, failures: number, final: boolean, error: Failure): Description {
+  const next = final
+    ? 'The chain grows on; if no later merge succeeds, a full of the source is taken'
+    : 'Salvor tries again by itself'
+  return {
+    title: final ? `Chain not merged: ${source}` : `Chain not merged, to be tried again: ${source}`,
+    ...because(error, next, final ? `salvor backup ${source}` : null),
+    fields: [field('Source', source), field('Failures', String(failures)), field('Error', error.code)].flat(),
   }
 }

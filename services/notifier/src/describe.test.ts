@@ -48,6 +48,16 @@ const completed: EventData<'backup.completed'> = {
   duration_ms: 192_000,
 }
 
+test('a merge says that the source was not read, and one that failed what happens without it', () => {
+  const told = tell('backup.completed', { ...completed, merged: 31 }, { backup })
+  expect(facts(told)['Made of']).toBe('31 backups, without reading the source')
+  const error = failure('KEY_MISSING', { key: 'k', wanted: 'w' })
+  const data = { source: 'clinic', run_id: 'r', type: 'full', failures: 1, final: true, error, merge: true } as const
+  const failed = tell('backup.failed', data)
+  expect(failed.title).toBe('Chain not merged: clinic')
+  expect(failed.text).toContain('a full of the source is taken')
+})
+
 test('a completed backup says what was kept, how much of it, where and for how long', () => {
   const told = tell('backup.completed', completed, { backup })
   expect(told.title).toBe('Backup completed: clinic')

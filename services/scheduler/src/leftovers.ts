@@ -7,7 +7,7 @@ import type { Store, Unfinished } from '@salvor/shared/ports/store'
 /** Younger ones may be at work, or be gone on with. */
 export const LEFT_FOR_MS = 48 * 3600_000
 /** Jobs that write into the folder of a source. */
-const WRITERS: readonly JobName[] = ['take-backup', 'replicate-copy', 'restore-backup']
+const WRITERS: readonly JobName[] = ['take-backup', 'merge-chain', 'replicate-copy', 'restore-backup']
 
 export interface Removed {
   readonly uploads: number

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
+import { newestStateFirst } from '@salvor/policy/chain'
 import { bestCopies } from '@salvor/policy/copies'
 import { planRecovery, type RecoveryPlan } from '@salvor/policy/recovery-plan'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
@@ -119,7 +120,9 @@ async function chosen(runtime: Runtime, what: string, named: string | undefined)
   const { catalog } = runtime.deps
   if (named !== undefined) return catalog.backup(named)
   const ofSource = await catalog.backups({ source: what, limit: 50 })
-  const readable = ofSource.find((backup) => backup.type !== 'pre_restore' && bestCopies(backup.copies).length > 0)
+  const readable = newestStateFirst(ofSource).find(
+    (backup) => backup.type !== 'pre_restore' && bestCopies(backup.copies).length > 0,
+  )
   if (readable) return readable
   if (ofSource.length > 0) throw new SalvorError('NO_GOOD_COPY', { backup: `any backup of ${what}` })
   if (runtime.deps.settings().sources.has(what))

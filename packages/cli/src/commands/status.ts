@@ -1,4 +1,5 @@
 import type { Runtime } from '@salvor/runtime/open-runtime'
+import { newestStateFirst } from '@salvor/policy/chain'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
@@ -55,7 +56,8 @@ export async function status(options: GlobalOptions): Promise<Answer> {
 /** `state`: how good the newest backup is; `rpo_seconds`: age of the newest good recovery point; `rto_seconds`: the last measured restore. */
 async function facts(runtime: Runtime, source: string, now: Instant) {
   const { catalog } = runtime.deps
-  const backups = (await catalog.backups({ source, limit: LOOKED_AT })).filter((b) => b.type !== 'pre_restore')
+  const newest = await catalog.backups({ source, limit: LOOKED_AT })
+  const backups = newestStateFirst(newest.filter((b) => b.type !== 'pre_restore'))
   const good = backups.find((backup) => backup.state !== 'corrupt')
   const proven = backups.find((backup) => backup.state === 'proven')
   return {

@@ -1,4 +1,5 @@
 import type { Runtime } from '@salvor/runtime/open-runtime'
+import { newestStateFirst } from '@salvor/policy/chain'
 import { bestCopies } from '@salvor/policy/copies'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -10,6 +11,9 @@ import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { done, span, stateWord, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
+
+/** Enough to find the newest state: what was written last may hold an older one. */
+const LOOKED_AT = 50
 
 export interface VerifyOptions extends GlobalOptions {
   readonly level: VerificationLevel
@@ -77,8 +81,8 @@ async function chosen(
   if (which !== 'latest') return [await catalog.backup(which)]
   if (source !== undefined && !sources.has(source)) throw new SalvorError('SOURCE_UNKNOWN', { source })
   const names = source === undefined ? [...sources.keys()] : [source]
-  const newest = await Promise.all(names.map((name) => catalog.backups({ source: name, limit: 1 })))
-  const found = newest.flat()
+  const newest = await Promise.all(names.map((name) => catalog.backups({ source: name, limit: LOOKED_AT })))
+  const found = newest.flatMap((backups) => newestStateFirst(backups).slice(0, 1))
   if (found.length === 0)
     throw new SalvorError('BACKUP_UNKNOWN', { backup: source === undefined ? 'latest' : `latest of ${source}` })
   return found
@@ -89,7 +93,7 @@ async function chosenThere(runtime: Runtime, which: string, source: string | und
   const { catalog } = runtime.deps
   if (which !== 'latest') return [await catalog.backup(which)]
   const newest = new Map<string, BackupWithCopies>()
-  for (const backup of await catalog.backups(source === undefined ? {} : { source })) {
+  for (const backup of newestStateFirst(await catalog.backups(source === undefined ? {} : { source }))) {
     if (!newest.has(backup.source)) newest.set(backup.source, backup)
   }
   if (newest.size === 0) throw new SalvorError('BACKUP_UNKNOWN', { backup: `latest of ${source ?? 'the store'}` })

@@ -15,7 +15,9 @@ export async function applyIncrements(
   let head: PagesHead | null = null
   for (const increment of increments) {
     head = await increment.open(async (content) => {
-      const stream: PageStream = new PageStream(increment.id, (first, pages) => writeRun(handle, stream, first, pages))
+      const stream: PageStream = new PageStream(increment.id, (first, pages) =>
+        writeRun(handle, stream.head!, first, pages),
+      )
       for await (const chunk of content.chunks(signal)) await stream.take(chunk)
       return stream.end()
     })
@@ -24,7 +26,7 @@ export async function applyIncrements(
   return head && { size: head.page_size * head.page_count, head }
 }
 
-async function writeRun(handle: FileHandle, { page_size }: PageStream, first: number, pages: Buffer): Promise<void> {
+async function writeRun(handle: FileHandle, { page_size }: PagesHead, first: number, pages: Buffer): Promise<void> {
   const offset = (first - 1) * page_size
   for (let done = 0; done < pages.length;) {
     done += (await handle.write(pages, done, pages.length - done, offset + done)).bytesWritten

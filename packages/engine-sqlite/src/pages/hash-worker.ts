@@ -1,24 +1,20 @@
-import { hash } from 'node:crypto'
 import { readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { DIGEST_BYTES, SALT_BYTES, type HashRange, type HashReply, type HashWork } from './hash-messages.ts'
+import { DIGEST_BYTES, type HashRange, type HashReply, type HashWork } from './hash-messages.ts'
+import { PageDigester } from './page-digester.ts'
 
 /** The body of one hashing thread: ranges of whole pages in, a digest for each page out. It reads, and opens nothing. */
 const { fd, page_size, salt, zeros } = workerData as HashWork
 const PIECE_PAGES = Math.max(1, Math.floor((1 << 20) / page_size))
 const piece = Buffer.alloc(PIECE_PAGES * page_size)
-const salted = Buffer.alloc(SALT_BYTES + page_size)
-salted.set(salt)
+const digester = new PageDigester(salt, page_size)
 
 function digestsOf({ offset, length }: HashRange): Buffer {
   const digests = Buffer.alloc((length / page_size) * DIGEST_BYTES)
   for (let at = 0; at < length; at += piece.length) {
     const part = piece.subarray(0, Math.min(piece.length, length - at))
     readExactly(part, offset + at)
-    for (let page = 0; page < part.length; page += page_size) {
-      salted.set(part.subarray(page, page + page_size), SALT_BYTES)
-      digests.set(hash('sha256', salted, 'buffer'), ((at + page) / page_size) * DIGEST_BYTES)
-    }
+    digester.digest(part, digests, (at / page_size) * DIGEST_BYTES)
   }
   return digests
 }

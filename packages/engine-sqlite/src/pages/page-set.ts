@@ -17,6 +17,11 @@ export class PageSet {
     this.count += 1
   }
 
+  has(page: number): boolean {
+    const at = page - 1
+    return (this.#bits[at >> 3]! & (1 << (at & 7))) !== 0
+  }
+
   /** Ascending, as runs of neighbours of at most `longest` pages. */
   *runs(longest: number): Generator<{ readonly first: number; readonly count: number }> {
     let first = 0

@@ -39,9 +39,9 @@ export class PageStream {
     this.#onRun = onRun
   }
 
-  /** After the first page was given. */
-  get page_size(): number {
-    return this.#head?.page_size ?? 0
+  /** Null before the first line has come; it is there when the first page is given. */
+  get head(): PagesHead | null {
+    return this.#head
   }
 
   async take(chunk: Uint8Array): Promise<void> {

@@ -90,6 +90,10 @@ async function readSource(
   if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
     tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
   }
+  if (policy.at_max_chain === 'merge' && !adapter.merges) {
+    const reason = `chains of ${adapter.kind} backups cannot be merged yet`
+    tree.problems.add([...path, 'at_max_chain'], reason, 'remove this key: a full is taken instead')
+  }
   if (!block) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
   const settings = { ...settingsOf(name, policy, adapter, around), ...walOf(policy, adapter, copies), copies }
@@ -123,6 +127,7 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, 
     artifact: adapter.artifact,
     ...(adapter.incremental_artifact === undefined ? {} : { incremental_artifact: adapter.incremental_artifact }),
     max_chain: policy.max_chain,
+    at_max_chain: policy.at_max_chain,
     types: adapter.types,
   }
 }

@@ -2,6 +2,7 @@ import type { Increment } from '@salvor/shared/ports/engine'
 import type { CopyAddress } from '@salvor/shared/ports/tasks'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Manifest } from '@salvor/repository/manifest'
 import { readManifest } from '@salvor/repository/open-backup'
 import { openArtifact, type OpenArtifact } from '@salvor/repository/read-artifact'
 import { assertSource, openStore, type TaskContext } from './task-context.ts'
@@ -10,6 +11,8 @@ import { assertSource, openStore, type TaskContext } from './task-context.ts'
 export interface OpenChain extends AsyncDisposable {
   readonly full: OpenArtifact
   readonly increments: readonly Increment[]
+  /** Of the last link: whose state the chain holds. */
+  readonly tip: Manifest
   /** Plain bytes of all artifacts together: what a restore reads. */
   readonly source_bytes: number
 }
@@ -67,5 +70,5 @@ export async function openChain(
     throw new SalvorError('MANIFEST_INVALID', { key: first.manifest_key, reason: 'a chain begins with a full' })
   }
   const kept = opened.move()
-  return { full, increments, source_bytes, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return { full, increments, tip: below, source_bytes, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }

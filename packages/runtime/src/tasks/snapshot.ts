@@ -1,9 +1,8 @@
-import { ARTIFACT_KINDS, type ArtifactKind } from '@salvor/repository/layout'
 import { writeBackup } from '@salvor/repository/write-backup'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SourceSettings } from '@salvor/shared/ports/service'
 import type { TaskTable } from '@salvor/shared/ports/tasks'
-import { VERSION } from '../version.ts'
+import { backupRequest } from './backup-request.ts'
 import { fetchParent } from './fetch-parent.ts'
 import { joinProgress } from './joined-progress.ts'
 import { engineContext, openStore, type TaskContext } from './task-context.ts'
@@ -13,7 +12,7 @@ export async function snapshot(
   input: TaskTable['snapshot']['input'],
   context: TaskContext,
 ): Promise<TaskTable['snapshot']['output']> {
-  const { config, clock, keyring, signal } = context
+  const { config, signal } = context
   const source = config.settings.sources.get(input.source)
   if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: input.source })
   const progress = joinProgress(context.progress)
@@ -30,26 +29,9 @@ export async function snapshot(
   await using opened = await openStore(context, input.store)
   return await writeBackup(
     {
-      store: opened.store,
-      keyring,
-      encrypt: source.encrypt,
-      allowPlain: source.plain_allowed ?? false,
-      compression: source.compression,
-      threads: config.threads,
-      artifact: artifactKind(input.type === 'incremental' ? source.incremental_artifact : source.artifact),
-      engine: source.engine,
-      id: input.backup_id,
-      source: input.source,
-      type: input.type,
-      retention_class: input.retention_class,
-      retention_until: input.retention_until,
-      timestamp: input.timestamp,
-      filename_stem: input.filename_stem,
+      ...backupRequest(input, source, opened.store, { ...context, progress: progress.bytes }),
       parent: parent?.id ?? null,
       chain: input.chain.map(({ backup_id: id, filename }) => ({ id, filename })),
-      tool_version: VERSION,
-      monotonicMs: () => clock.monotonicMs(),
-      onProgress: progress.bytes,
     },
     (sink) => {
       if (input.offline_target !== null) return engine.offlineSnapshot(input.offline_target, sink, signal)
@@ -63,10 +45,4 @@ export async function snapshot(
 function noIncrementals(source: SourceSettings): SalvorError {
   const fix = `salvor backup ${source.name} --type full`
   return new SalvorError('NOT_AVAILABLE', { what: `an incremental backup of ${source.engine}`, fix })
-}
-
-function artifactKind(kind: string | undefined): ArtifactKind {
-  const known = ARTIFACT_KINDS.find((one) => one === kind)
-  if (known) return known
-  throw new SalvorError('NOT_AVAILABLE', { what: `an artifact of kind ${kind}`, fix: 'run a newer Salvor' })
 }

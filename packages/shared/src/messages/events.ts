@@ -30,6 +30,8 @@ export const EVENTS = {
     duration_ms: z.number(),
     /** An incremental was asked for and a full was taken: why. */
     full_because: z.string().optional(),
+    /** Put together in the repository from so many backups: the source was not read. */
+    merged: z.number().optional(),
   }),
   /** A backup will not be retried by itself any more, or is retried and failed `failures` times. */
   'backup.failed': z.strictObject({
@@ -39,6 +41,8 @@ export const EVENTS = {
     failures: z.number(),
     final: z.boolean(),
     error,
+    /** It was a chain that could not be put together: the source was not read, and its own backups go on. */
+    merge: z.literal(true).optional(),
   }),
   'copy.replicated': z.strictObject({ source, backup_id, store, size_bytes: z.number(), duration_ms: z.number() }),
   'copy.verified': z.strictObject({ source, backup_id, store, level, duration_ms: z.number() }),

@@ -26,6 +26,8 @@ export const JOBS = {
     trigger: z.enum(['schedule', 'command', 'first']),
     scheduled_for: z.string().nullable(),
   }),
+  /** Puts a chain together as a new full, in the repository: `backup_id` is its last incremental. */
+  'merge-chain': z.strictObject({ source: z.string(), backup_id: z.string() }),
   'restore-backup': z.strictObject({
     backup_id: z.string(),
     store: z.string().nullable(),
@@ -72,6 +74,7 @@ export const JOB_RULES: { readonly [J in JobName]: JobRule } = {
   'plan-tick': { service: 'scheduler', max_failures: 1_000_000, backoff_ms: 1_000, concurrency: 1, pooled: false },
   'check-stores': { service: 'scheduler', max_failures: 1_000_000, backoff_ms: 60_000, concurrency: 1, pooled: false },
   'take-backup': { service: 'backup-worker', max_failures: 4, backoff_ms: 15_000, concurrency: 2, pooled: true },
+  'merge-chain': { service: 'backup-worker', max_failures: 4, backoff_ms: 60_000, concurrency: 1, pooled: true },
   'restore-backup': { service: 'backup-worker', max_failures: 1, backoff_ms: 15_000, concurrency: 1, pooled: true },
   'verify-copy': { service: 'verifier', max_failures: 5, backoff_ms: 15_000, concurrency: 1, pooled: false },
   'replicate-copy': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },

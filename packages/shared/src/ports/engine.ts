@@ -72,6 +72,17 @@ export interface RecoveryRequest {
   readonly wal: readonly RecoveryWal[]
 }
 
+/** A chain behind its full, to be put together in the repository. */
+export interface MergeRequest {
+  /** Oldest first; at least one. */
+  readonly increments: readonly Increment[]
+  /** Brings what the last one left in `SnapshotFacts.digests` into a file of the scratch folder. Once. */
+  digests(): Promise<string>
+}
+
+/** What the engine knows of a full that it put together: facts and digests of the last incremental, as those of a full. */
+export type MergedFacts = Required<Pick<SnapshotFacts, 'engine_facts' | 'digests'>>
+
 export interface RestoreRequest {
   /** A new place: file (SQLite) or folder (PostgreSQL). Checked by `assertTarget` before a byte moves. */
   readonly target: string
@@ -136,6 +147,12 @@ export interface Engine {
   ): Promise<SnapshotFacts | null>
   /** The continuous log of the source. Absent: it has none that can be streamed. */
   readonly wal?: WalSource
+
+  /**
+   * Pushes the state of the last of `increments` in the artifact form of a full, from the artifacts alone: the source is not touched.
+   * A state that is not the one that was taken then: ARTIFACT_CORRUPT. Absent: the engine merges no chains.
+   */
+  merge?(full: ArtifactContent, request: MergeRequest, sink: SnapshotSink, signal: AbortSignal): Promise<MergedFacts>
   /** Refuses a target that is not empty, in use, or (in place) not what it takes it for; writes nothing. */
   assertTarget(target: string, inPlace: boolean): Promise<void>
   /** A copy of a stopped target, for the pre_restore backup before a restore in place. */
@@ -165,11 +182,13 @@ export interface EngineAdapter<C = unknown> {
   readonly streams?: 'wal'
   /** Backup types this engine can take now. */
   readonly types: readonly ('full' | 'incremental')[]
+  /** Its `merge` is there: chains can be put together in the repository. */
+  readonly merges?: true
   /** Variables of the environment that say where a client's own files are. */
   readonly variables?: readonly string[]
   /** What its administrator types once; no secrets. Absent: nothing is needed. */
   setUp?(config: C): readonly SetUpStep[]
   open(config: C, context: EngineContext): Engine
-  /** Opens for `assertTarget`, `offlineSnapshot`, `restore` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
+  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `restore` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
   openForRestore?(context: EngineContext): Engine
 }

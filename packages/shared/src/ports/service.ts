@@ -42,8 +42,10 @@ export interface SourceSettings {
   readonly artifact: string
   /** Of incrementals; absent where the engine takes none. */
   readonly incremental_artifact?: string
-  /** Incrementals on one full at most: the next one is a full. */
+  /** Incrementals on one full at most. */
   readonly max_chain: number
+  /** What comes then: a full of the source, or the chain merged in the repository. */
+  readonly at_max_chain: 'full' | 'merge'
   readonly types: readonly ('full' | 'incremental')[]
 }
 

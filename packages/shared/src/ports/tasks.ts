@@ -62,6 +62,22 @@ export interface TaskTable {
     /** Null: skipped, nothing had changed. */
     output: { readonly backup: Backup; readonly notices: readonly string[] } | null
   }
+  /** Puts a chain together as a full, from its artifacts alone, and writes it into `store` as `snapshot` writes one. */
+  merge: {
+    input: {
+      readonly backup_id: string
+      readonly source: string
+      readonly store: string
+      readonly type: 'full'
+      readonly retention_class: RetentionClass
+      readonly retention_until: string | null
+      readonly timestamp: string
+      readonly filename_stem: string
+      /** The full first; at least one incremental. */
+      readonly chain: readonly CopyAddress[]
+    }
+    output: { readonly backup: Backup; readonly notices: readonly string[] }
+  }
   /** Compares stored bytes with the manifest (checksum), or decodes every frame and side object (decode). */
   inspect: {
     input: CopyAddress & { readonly level: 'checksum' | 'decode' }

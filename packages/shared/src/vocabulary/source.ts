@@ -60,5 +60,7 @@ export const SourcePolicy = z.object({
   pool: Name.optional(),
   /** Incrementals on one full at most; a longer chain restores slower and depends on more objects. */
   max_chain: z.int().min(1).max(1000).default(30),
+  /** What follows a chain of that length: a full of the source, or one that is put together in the repository. */
+  at_max_chain: z.enum(['full', 'merge']).default('full'),
 })
 export type SourcePolicy = z.infer<typeof SourcePolicy>

@@ -1,6 +1,7 @@
 import type { JobHandler } from '@salvor/shared/ports/service'
 import { shifted } from '@salvor/shared/vocabulary/instant'
 import { claimSource } from '../claim-source.ts'
+import { planMerge } from '../plan-merge.ts'
 import { recordBackup } from '../record-backup.ts'
 import { takeIncremental } from '../take-incremental.ts'
 import { takeFull } from '../take-snapshot.ts'
@@ -38,9 +39,13 @@ export const takeBackup: JobHandler<'take-backup'> = {
     )
     if (!output) return { result: { skipped: 'nothing changed since the last backup' } }
     const { backup, notices } = output
+    const merge = await planMerge(deps, source, how.below, backup)
     return {
       result: { backup_id: backup.id, notices, full_because: how.full_because ?? null },
-      commit: (tx) => recordBackup(tx, source, backup, store, run.id, how),
+      commit: async (tx) => {
+        await recordBackup(tx, source, backup, store, run.id, how)
+        await merge(tx)
+      },
     }
   },
   failed(run, error, final) {
