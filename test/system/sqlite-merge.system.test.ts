@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { createClinic } from '@salvor/testkit/real/sqlite-writer'
 import { expect, test } from 'vitest'
@@ -138,3 +138,27 @@ test('a merge that is killed leaves the chain as it was, backups go on, and the 
   change(home, 4)
   expect((await backUp(home, 'incremental')).parent).toBe(merged[0]!.id)
 }, 300_000)
+
+test('a chain that cannot be merged is told, leaves nothing behind, goes on to twice its length, and then a full is taken', async () => {
+  await using home = await makeHome()
+  await begin(home, 500)
+  const full = await backUp(home, 'full')
+  change(home, 1)
+  const first = await backUp(home, 'incremental')
+  const artifact = home.path('backups/desk', first.filename)
+  const bytes = readFileSync(artifact)
+  bytes[bytes.length >> 1]! ^= 1
+  writeFileSync(artifact, bytes)
+  for (const n of [2, 3, 4]) {
+    change(home, n)
+    const ended = await home.run('backup', 'desk', '--type', 'incremental')
+    expect(`${ended.code} ${ended.stdout}`).toMatch(/^0 /)
+    expect(ended.stdout).toContain(first.filename)
+  }
+  const backups = await list(home)
+  expect(backups.map(({ type }) => type)).toEqual([...Array<string>(4).fill('incremental'), 'full'])
+  const fulls = readdirSync(home.path('backups/desk')).filter((name) => name.startsWith('backup_full_'))
+  expect(fulls.every((name) => name.startsWith(stem(full)))).toBe(true)
+  change(home, 5)
+  expect((await backUp(home, 'incremental')).type).toBe('full')
+}, 240_000)
