@@ -71,7 +71,7 @@ test('a DELETE by mistake is undone: the WAL is streamed, and any instant comes 
   const worker = home.service('backup-worker')
   home.service('replicator')
   await until('a first backup', async () => (await window(home)).stretches.length > 0).catch((error) => {
-    throw new Error(`${worker.log().slice(-6000)}`, { cause: error })
+    throw new Error(worker.log().slice(-6000), { cause: error })
   })
   const writer = startPgWriter(server.url, { tps: 200 })
   await until('some visits', async () => (await clinicState(server.url)).visits > 300)

@@ -70,7 +70,7 @@ function choose(
     default: {
       const point = pointOf(reaches, target.name)
       if (!point) throw refused('no restore point of that name is in the stored WAL')
-      return byPosition(reaches, point.lsn, target, refused)
+      return { ...byPosition(reaches, point.lsn, target, refused), recovers_to: point.at }
     }
   }
 }

@@ -56,7 +56,7 @@ test('nobody is told twice of one event', () => {
 })
 
 test('whoever is told that an incident opened is told that it is over', () => {
-  const ends = (['backup.completed', 'copy.verified', 'copy.replicated', 'restore.completed'] as const).map((type) =>
+  const ends = (['backup.completed', 'copy.verified', 'copy.replicated', 'wal-stream.recovered', 'restore.completed'] as const).map((type) =>
     of(type, { level: 'restore' }),
   )
   const overBy = new Map(ends.flatMap((event) => incidentsEndedBy(event).map((over) => [over.key, { event, over }])))

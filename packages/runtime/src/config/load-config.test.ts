@@ -371,12 +371,7 @@ describe('a mistake is told with line, reason and fix', () => {
     [
       'a WAL stream',
       app('schedule: { full: "@daily", wal: stream }'),
-      '8: sources.two.schedule.wal: the WAL stream is not available yet → remove this key',
-    ],
-    [
-      'a WAL copy',
-      app('copies: { local: [full, monthly, wal] }'),
-      '8: sources.two.copies.local[2]: the WAL stream is not available yet → remove wal',
+      '8: sources.two.schedule.wal: filedb has no WAL to stream → remove this key',
     ],
     [
       'an objective',

@@ -23,9 +23,14 @@ const PINNED: Record<string, string> = {
   'check-stores': '25c7d85c859a6f78',
   'take-backup': 'ef24c9f133e833df',
   'merge-chain': '977feb5c9228cedc',
-  'restore-backup': 'f0cd3ffc7cac8ecd',
+  'restore-backup': '9f61cdb3f9364358',
   'verify-copy': 'acda78475ecac0fa',
   'replicate-copy': '46e481220231ff83',
+  'replicate-wal': 'ba94993b17ac4a6c',
+  'wal-gap.detected': 'ef793f18c23fa38e',
+  'wal-segment.stored': 'fa1e4c5f38dfd2e8',
+  'wal-stream.failed': 'b6fc28c7ea654a7d',
+  'wal-stream.recovered': '42ddc054edcd2138',
   'send-notification': 'eba879e79e6e86fa',
 }
 
