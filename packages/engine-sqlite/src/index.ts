@@ -8,6 +8,7 @@ import { restoreFile } from './restore.ts'
 import type { Site } from './site.ts'
 import { takeChanges, takeSnapshot } from './snapshot.ts'
 import { readingFailure } from './sqlite-failure.ts'
+import { stateMark } from './state-mark.ts'
 import { assertTarget } from './target.ts'
 
 /** One SQLite database. Tests give tighter limits; the product has those of `LIMITS`. */
@@ -19,6 +20,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     snapshotChanges: (parent, sink, options, signal) =>
       reading(site, config.path, takeChanges(site, parent, sink, options, signal)),
     merge: (full, { increments }, sink, signal) => mergeChain(site, full, increments, sink, signal),
+    stateMark: () => stateMark(site),
     assertTarget: async (target, inPlace) => {
       await assertTarget(target, inPlace, site)
     },

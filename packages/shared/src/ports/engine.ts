@@ -153,6 +153,12 @@ export interface Engine {
    * A state that is not the one that was taken then: ARTIFACT_CORRUPT. Absent: the engine merges no chains.
    */
   merge?(full: ArtifactContent, request: MergeRequest, sink: SnapshotSink, signal: AbortSignal): Promise<MergedFacts>
+  /**
+   * Tells the present state from every later one, in milliseconds and without holding the source: the same mark again means that
+   * nothing was committed since the snapshot that was taken after the first. Opaque text, at most 100 characters. Null: it cannot
+   * be told now. Another mark may mean nothing. Never rejects. Absent: the engine has none.
+   */
+  stateMark?(): Promise<string | null>
   /** Refuses a target that is not empty, in use, or (in place) not what it takes it for; writes nothing. */
   assertTarget(target: string, inPlace: boolean): Promise<void>
   /** A copy of a stopped target, for the pre_restore backup before a restore in place. */
