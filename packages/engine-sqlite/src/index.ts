@@ -1,5 +1,6 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { LIMITS, SqliteConfig, type Limits } from './config.ts'
+import { findDatabases } from './find-databases.ts'
 import { mergeChain } from './merge.ts'
 import { takeOfflineSnapshot } from './offline-snapshot.ts'
 import { probeSource } from './probe.ts'
@@ -46,6 +47,7 @@ export const adapter: EngineAdapter<SqliteConfig> = {
   artifact: 'db',
   incremental_artifact: 'pages',
   types: ['full', 'incremental'],
+  findFiles: findDatabases,
   merges: true,
   open: openEngine,
   // A restore reads an artifact and writes a target: the source's own path is not looked at.

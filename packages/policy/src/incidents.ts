@@ -51,6 +51,11 @@ export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] 
       if (merged !== undefined) return merging
       return [...endedTypes(type).map((ended) => ends(`${source}/backup/${ended}`, 'backup.failed')), ...merging]
     }
+    case 'source.vanished':
+      // What is not to be backed up any more does not fail at it.
+      return (['full', 'incremental'] as const).map((type) =>
+        ends(`${event.data.source}/backup/${type}`, 'backup.failed'),
+      )
     case 'copy.verified': {
       const { source, store, level } = event.data
       const looked = [

@@ -56,9 +56,9 @@ test('nobody is told twice of one event', () => {
 })
 
 test('whoever is told that an incident opened is told that it is over', () => {
-  const ends = (['backup.completed', 'copy.verified', 'copy.replicated', 'wal-stream.recovered', 'restore.completed'] as const).map((type) =>
-    of(type, { level: 'restore' }),
-  )
+  const ends = (
+    ['backup.completed', 'copy.verified', 'copy.replicated', 'wal-stream.recovered', 'restore.completed'] as const
+  ).map((type) => of(type, { level: 'restore' }))
   const overBy = new Map(ends.flatMap((event) => incidentsEndedBy(event).map((over) => [over.key, { event, over }])))
   fc.assert(
     fc.property(someRoutes, someEvent, (routes, opening) => {
@@ -86,9 +86,16 @@ test('a route with a severity speaks with it, but a recovery is never an alarm',
   ])
 })
 
-test('without named events a channel hears of failures, corruption, recoveries and completed backups', () => {
+test('without named events a channel hears of failures, corruption, recoveries, completed backups and files that are gone', () => {
   const told = types.filter((type) => channels([route(null, ['slack'])], of(type)).length > 0)
-  expect(told).toEqual(['backup.completed', 'backup.failed', 'copy.corrupt', 'copy.failed', 'restore.failed'])
+  expect(told.toSorted()).toEqual([
+    'backup.completed',
+    'backup.failed',
+    'copy.corrupt',
+    'copy.failed',
+    'restore.failed',
+    'source.vanished',
+  ])
   const recovered = { key: 'clinic/corrupt/s3', change: 'resolve', opened_by: 'copy.corrupt' } as const
   expect(channels([route(null, ['slack'])], of('copy.verified'), recovered)).toEqual(['slack'])
 })

@@ -6,6 +6,7 @@ import type { IncidentChange } from './incidents.ts'
 /** How bad an event of each type is; where it depends, on what. */
 const SEVERITY: { readonly [T in EventType]: Severity | ((event: SalvorEvent<T>) => Severity) } = {
   'source.registered': 'info',
+  'source.vanished': 'warning',
   'backup.started': 'info',
   'backup.completed': 'info',
   'backup.failed': ({ data }) => (data.final || data.failures > 1 ? 'error' : 'warning'),
@@ -30,6 +31,7 @@ const SEVERITY: { readonly [T in EventType]: Severity | ((event: SalvorEvent<T>)
  */
 const TOLD_BY_DEFAULT: { readonly [T in EventType]: boolean | ((event: SalvorEvent<T>) => boolean) } = {
   'source.registered': false,
+  'source.vanished': true,
   'backup.started': false,
   'backup.completed': ({ data }) => data.type !== 'pre_restore',
   'backup.failed': ({ data }) => data.final || data.failures <= 2,

@@ -48,6 +48,8 @@ export interface Runtime extends AsyncDisposable {
   config(): LoadedConfig
   /** Reads the file anew. False, and logged: it is invalid, so the old one stays. */
   reload(): Promise<boolean>
+  /** Looks anew for files of sources with `paths`, by the configuration in force. True: the sources are others now. */
+  lookForFiles(): Promise<boolean>
   /** Hears of every commit of this process that left something to deliver. */
   onCommit(listener: (work: CommittedWork) => void): void
   readonly redis_url: string | null
@@ -128,10 +130,37 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
         return false
       }
     },
+    async lookForFiles() {
+      const before = config
+      if (!before.settings.fleets?.size) return false
+      try {
+        const next = await parseConfig(before.text, before.file, env, adapters)
+        if (next.hash === before.hash || config !== before || lostSight(before, next, log)) return false
+        await present.replace(next)
+        config = next
+        return true
+      } catch (error) {
+        log.error({ error: asSalvorError(error) }, 'no look for new files: the sources stay as they are')
+        return false
+      }
+    },
     onCommit: (listener) => void listeners.push(listener),
     redis_url: config.redis_url ?? (env['SALVOR_REDIS_URL'] || null),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
+}
+
+/** A place that could be looked at before cannot, or is empty: the sources stay, and what is not there fails at its backup. */
+function lostSight(before: LoadedConfig, next: LoadedConfig, log: Log): boolean {
+  for (const [source, { found, unread }] of next.settings.fleets ?? []) {
+    if (found > 0 || !before.settings.fleets?.get(source)?.found) continue
+    log.error(
+      { source, reason: unread ?? 'not one file is left' },
+      'files cannot be looked for: the sources stay as they are',
+    )
+    return true
+  }
+  return false
 }
 
 /** What follows the configuration: adapters and keys. Adapters of an old one live on for the work that has them at hand. */

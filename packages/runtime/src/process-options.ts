@@ -11,6 +11,8 @@ export interface Timing {
   readonly staleMs?: number
   readonly probeEveryMs?: number
   readonly probeWithinMs?: number
+  /** Between two looks for files of sources with `paths`. */
+  readonly lookMs?: number
   /** How long work at hand may go on after the first signal. */
   readonly drainMs?: number
 }

@@ -20,6 +20,9 @@ export interface RunOptions extends RuntimeOptions {
   readonly timing?: Timing
 }
 
+/** Files that are new are backed up after this long at the latest. */
+const LOOK_MS = 30_000
+
 /**
  * Runs services until SIGTERM or SIGINT, and resolves when all is put down in good order. Rejects when it is to be started
  * anew: it can't start, or can no longer prove to others that it lives. SIGHUP reads the configuration anew.
@@ -30,17 +33,27 @@ export async function runServices(definitions: readonly ServiceDefinition[], opt
   const { log } = runtime.deps
   await emptySandbox(runtime.config().sandbox_dir, log)
   let running: ServiceProcess | null = null
-  const reload = nudge(async () => {
-    if (running && (await runtime.reload())) await running.restartHooks().catch(logged(log))
+  let reread = false
+  const renew = nudge(async () => {
+    const whole = reread
+    reread = false
+    if (running && (await (whole ? runtime.reload() : runtime.lookForFiles())))
+      await running.restartHooks().catch(logged(log))
   })
+  const reload = (): void => {
+    reread = true
+    renew()
+  }
   using signals = listenForSignals(reload, options.signal)
+  const looking = setInterval(renew, options.timing?.lookMs ?? LOOK_MS).unref()
   const { jobs, http_port, timing } = options
   running = await startServices(runtime, { definitions, jobs, http_port, timing })
   log.info({ services: definitions.map(({ name }) => name), http_port: running.http_port }, 'ready')
   options.onReady?.({ http_port: running.http_port, runtime })
   const lost = await ended(signals.stop, running.lost)
   if (!lost) log.info({}, 'stopping: no new work is taken')
-  await reload.stop()
+  clearInterval(looking)
+  await renew.stop()
   await running.stop(lost ? running.lost : signals.hurry)
   if (lost)
     throw new SalvorError(

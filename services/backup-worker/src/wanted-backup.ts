@@ -1,4 +1,5 @@
 import { firstStoreFor } from '@salvor/policy/copies'
+import { fleetOf } from '@salvor/policy/fleets'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { JobParams } from '@salvor/shared/messages/jobs'
 import type { Deps } from '@salvor/shared/ports/service'
@@ -8,7 +9,13 @@ export function wantedBackup(
   { source: name, type, retention_class }: Pick<JobParams<'take-backup'>, 'source' | 'type' | 'retention_class'>,
   deps: Deps,
 ) {
-  const source = deps.settings().sources.get(name)
+  const { sources, fleets } = deps.settings()
+  const source = sources.get(name)
+  const fleet = fleetOf(name, fleets)
+  if (!source && fleet !== null) {
+    const what = fleets?.get(fleet)?.unread ?? 'its file is not there'
+    throw new SalvorError('SOURCE_UNREADABLE', { source: name, what: `paths of ${fleet}`, reason: what })
+  }
   if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: name })
   if (!source.types.includes(type)) {
     const fix = `salvor backup ${name} --type full`

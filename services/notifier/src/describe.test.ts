@@ -156,3 +156,11 @@ test('every event that the table of subscribers gives to the notifier has a hand
   const heard = Object.entries(SUBSCRIBERS).filter(([, services]) => services.includes('notifier'))
   expect(Object.keys(notifier.subscriptions).sort()).toEqual(heard.map(([type]) => type).sort())
 })
+
+test('a file that is gone is named, with what is left of it and how to see that', () => {
+  const told = tell('source.vanished', { source: 'tenants/a%20b.db' }, { lastGood: backup })
+  expect(told.title).toBe('File gone: tenants/a%20b.db')
+  expect(told.text).toContain('no longer backed up. Its backups are kept')
+  expect(told.hint).toBe('salvor list tenants/a%20b.db')
+  expect(facts(told)['Last good']).toContain('proven')
+})

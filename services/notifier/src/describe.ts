@@ -8,6 +8,7 @@ import {
   describeCopyReplicated,
   describeCopyVerified,
 } from './describe-copy.ts'
+import { describeSourceVanished } from './describe-source.ts'
 import { describeWalFailed, describeWalGap, describeWalRecovered } from './describe-wal.ts'
 import { describeRestoreCompleted, describeRestoreFailed } from './describe-restore.ts'
 
@@ -29,9 +30,10 @@ export type Describe<T extends EventType> = (
 ) => Description
 
 type Described = Extract<EventType, `${'backup' | 'copy' | 'restore' | 'wal-gap' | 'wal-stream'}.${string}`>
-export type ToldEvent = Exclude<Described, 'backup.started'>
+export type ToldEvent = Exclude<Described, 'backup.started'> | 'source.vanished'
 
 const DESCRIBE: { readonly [T in ToldEvent]: Describe<T> } = {
+  'source.vanished': describeSourceVanished,
   'backup.completed': describeBackupCompleted,
   'backup.failed': describeBackupFailed,
   'copy.replicated': describeCopyReplicated,

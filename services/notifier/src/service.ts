@@ -2,6 +2,7 @@ import type { ServiceDefinition } from '@salvor/shared/ports/service'
 import { onBackupCompleted, onBackupFailed } from './handlers/on-backup-event.ts'
 import { onCopyCorrupt, onCopyFailed, onCopyReplicated, onCopyVerified } from './handlers/on-copy-event.ts'
 import { onRestoreCompleted, onRestoreFailed } from './handlers/on-restore-event.ts'
+import { onSourceVanished } from './handlers/on-source-vanished.ts'
 import { onWalFailed, onWalGap, onWalRecovered } from './handlers/on-wal-event.ts'
 import { sendNotification } from './handlers/send-notification.ts'
 
@@ -10,6 +11,7 @@ export const notifier: ServiceDefinition = {
   name: 'notifier',
   jobs: { 'send-notification': sendNotification },
   subscriptions: {
+    'source.vanished': onSourceVanished,
     'backup.completed': onBackupCompleted,
     'backup.failed': onBackupFailed,
     'copy.replicated': onCopyReplicated,

@@ -19,7 +19,13 @@ export interface BackupOptions extends GlobalOptions {
 export async function backup(name: string, options: BackupOptions, signal: AbortSignal): Promise<Answer> {
   await using runtime = await openForCommand(options, { expects: 'snapshot' })
   const { deps } = runtime
-  const source = deps.settings().sources.get(name)
+  const { sources, fleets } = deps.settings()
+  const source = sources.get(name)
+  if (fleets?.has(name)) {
+    const [first] = [...sources.keys()].filter((each) => each.startsWith(`${name}/`))
+    const reason = `${name} has ${fleets.get(name)!.found} files: name one of them${first ? `, such as ${first}` : ''}`
+    throw new SalvorError('USAGE', { reason, command: 'backup' })
+  }
   if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: name })
   const kind = KINDS[options.type]
   if (!source.types.includes(kind.type)) {

@@ -6,7 +6,7 @@ import pc from 'picocolors'
 import type { GlobalOptions } from '../context.ts'
 import type { DoctorCheck } from '../doctor/check.ts'
 import { checkCatalog, checkKeys, checkRedis, checkSandbox, checkStore } from '../doctor/places.ts'
-import { checkSource } from '../doctor/sources.ts'
+import { checkFiles, checkSources } from '../doctor/sources.ts'
 import { done, type Answer } from '../output.ts'
 
 /** `salvor doctor [SOURCE]`: looks at everything that a backup needs, and says what to do about what is missing. Changes nothing. */
@@ -24,10 +24,14 @@ export async function doctor(source: string | undefined, options: GlobalOptions,
     checkRedis(config.redis_url ?? (process.env['SALVOR_REDIS_URL'] || null), log),
     checkSandbox(config),
     ...places.map((name) => checkStore(config, name, signal)),
-    ...(source === undefined ? [...sources.keys()] : [source]).map((name) => checkSource(config, name, log, signal)),
+    checkSources(config, source === undefined ? [...sources.keys()] : [source], log, signal),
   ])
   signal.throwIfAborted()
-  const checks = [{ name: 'configuration', ok: true, detail: config.file, hint: '' }, ...found.flat()]
+  const checks = [
+    { name: 'configuration', ok: true, detail: config.file, hint: '' },
+    ...(source === undefined ? checkFiles(config) : []),
+    ...found.flat(),
+  ]
   const ok = checks.every((check) => check.ok)
   return done({ ok, checks }, checks.flatMap(linesOf), ok ? EXIT.done : EXIT.failed)
 }

@@ -11,6 +11,8 @@ export interface DoctorCheck {
 
 export const good = (name: string, detail: string, hint = ''): DoctorCheck => ({ name, ok: true, detail, hint })
 
+export const bad = (name: string, detail: string, hint: string): DoctorCheck => ({ name, ok: false, detail, hint })
+
 /** What `look` finds out; a failure of it is a check that failed, with the failure's own hint. */
 export async function checked(
   name: string,

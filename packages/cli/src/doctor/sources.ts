@@ -4,10 +4,29 @@ import { makeScratch } from '@salvor/runtime/tasks/scratch'
 import type { Engine } from '@salvor/shared/ports/engine'
 import type { Log } from '@salvor/shared/ports/log'
 import { bytes } from '../output.ts'
-import { checked, good, type DoctorCheck } from './check.ts'
+import { bad, checked, good, type DoctorCheck } from './check.ts'
+
+/** Each look is a process of its own, and `paths` may name a thousand files. */
+const AT_ONCE = 4
+
+/** In the order of `sources`. */
+export async function checkSources(
+  config: LoadedConfig,
+  sources: readonly string[],
+  log: Log,
+  signal: AbortSignal,
+): Promise<readonly DoctorCheck[]> {
+  const found: (readonly DoctorCheck[])[] = sources.map(() => [])
+  const rest = sources.entries()
+  const work = async (): Promise<void> => {
+    for (const [i, source] of rest) found[i] = await checkSource(config, source, log, signal)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+  return found.flat()
+}
 
 /** Logs in to a source as a backup would, and looks whether a backup of it could be proven here. Changes nothing. */
-export async function checkSource(
+async function checkSource(
   config: LoadedConfig,
   source: string,
   log: Log,
@@ -32,6 +51,20 @@ export async function checkSource(
       ...advice,
       ...(await checkProofs(engine, source, signal)),
     ]
+  })
+}
+
+/** What `paths` of the sources find. */
+export function checkFiles({ settings }: LoadedConfig): readonly DoctorCheck[] {
+  return [...(settings.fleets ?? [])].flatMap(([source, { found, unread, left_out }]) => {
+    const name = `files of ${source}`
+    if (unread !== null)
+      return [bad(name, unread, 'make the place readable for the user that runs Salvor, or correct `paths`')]
+    if (found === 0) return [good(name, 'none yet', 'a file that comes is backed up by itself')]
+    const others = left_out.map(({ file, reason }) =>
+      bad(name, `${JSON.stringify(file)}: ${reason}`, 'rename the file'),
+    )
+    return [good(name, `${found}`), ...others]
   })
 }
 

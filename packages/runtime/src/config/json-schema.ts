@@ -2,6 +2,7 @@ import { Name, SourcePolicy } from '@salvor/shared/vocabulary/source'
 import { z } from 'zod'
 import { installedAdapters, type AdapterRole, type Adapters } from '../adapters/installed-adapters.ts'
 import { Route, SECTION_SECRETS, SECTIONS } from './file-schema.ts'
+import { PATHS } from './read-files.ts'
 import { inputSchema, type JsonSchema } from './schema-keys.ts'
 
 /** The published JSON Schema of `salvor.yaml`, over the adapters that are installed: editors complete and check by it. */
@@ -44,15 +45,26 @@ async function kinds(
     const adapter = await adapters.load(role, kind)
     if (!adapter) continue
     const own = withFiles(plain(adapter.schema), adapter.secrets)
-    forms.push({
+    const single = {
       ...own,
       type: 'object',
       properties: { [key]: { const: kind }, ...shared, ...own.properties },
       required: [key, ...(own.required ?? [])],
       additionalProperties: false,
-    })
+    }
+    forms.push('findFiles' in adapter ? withPaths(single) : single)
   }
   return forms
+}
+
+/** `paths` in the place of `path`. */
+function withPaths(form: JsonSchema): JsonSchema {
+  return {
+    ...form,
+    properties: { ...form.properties, paths: plain(PATHS) },
+    required: (form.required ?? []).filter((name) => name !== 'path'),
+    oneOf: [{ required: ['path'] }, { required: ['paths'] }],
+  }
 }
 
 function named(forms: readonly JsonSchema[], fixed: Readonly<Record<string, JsonSchema>>): JsonSchema {

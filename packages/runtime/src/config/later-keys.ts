@@ -11,7 +11,6 @@ const LATER: readonly (readonly [pattern: string, feature: string])[] = [
   ['stores.*.object_lock', 'object lock'],
   ['stores.*.lock', 'object lock'],
   ['stores.*.lock_credentials', 'object lock'],
-  ['sources.*.paths', 'a source of several files'],
   ['sources.*.objectives', 'objectives'],
   ['sources.*.drills', 'drills'],
   ['sources.*.hooks', 'hooks'],

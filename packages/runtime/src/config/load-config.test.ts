@@ -389,11 +389,6 @@ describe('a mistake is told with line, reason and fix', () => {
       '8: sources.two.retention.pitr: point-in-time restore is not available yet → remove this key',
     ],
     [
-      'several files',
-      app('paths: [a]'),
-      '8: sources.two.paths: a source of several files is not available yet → remove this key',
-    ],
-    [
       'a size warning',
       GOOD.replace('./backups', './backups, warn_at: 80%'),
       '2: stores.local.warn_at: a size warning of a store is not available yet → remove this key',

@@ -16,7 +16,7 @@ import { refusePlainAbroad } from './plain-abroad.ts'
 import { readChannels, readStores, type Adapted } from './read-adapters.ts'
 import { mappingAt, readBlock, type Reading } from './read-block.ts'
 import { readRoutes } from './read-routes.ts'
-import { readSources, type SourceBlock } from './read-sources.ts'
+import { readSources, type Sources } from './read-sources.ts'
 import { readYaml } from './yaml-tree.ts'
 
 /** Reads, checks and resolves a configuration file. CONFIG_MISSING, or one CONFIG_INVALID that lists everything wrong. */
@@ -68,7 +68,7 @@ export async function parseConfig(
   const channels = await readChannels(notify, reading, adapters)
   const names = tree.keys(['notify']).filter((name) => name !== 'routes')
   const routes = readRoutes(notify['routes'], names, tree)
-  await refusePlainAbroad(sources, stores, tree)
+  await refusePlainAbroad(sources.written, stores, tree)
   tree.problems.throwIfAny()
   const parts = { base: base as Required<Base>, stores, sources, channels, routes, env }
   const config = assemble(text, file, reading, parts, adapters)
@@ -106,7 +106,7 @@ async function readSections(top: Readonly<Record<string, unknown>>, reading: Rea
 interface Parts {
   readonly base: Required<Base>
   readonly stores: ReadonlyMap<string, Adapted<StoreAdapter>>
-  readonly sources: ReadonlyMap<string, SourceBlock>
+  readonly sources: Sources
   readonly channels: ReadonlyMap<string, Adapted<ChannelAdapter>>
   readonly routes: Settings['routes']
   readonly env: Environment
@@ -120,7 +120,8 @@ function assemble(text: string, file: string, reading: Reading, parts: Parts, ad
     pools: base.worker!.pools,
     timezone: base.timezone!,
     data_dir,
-    sources: new Map([...sources].map(([name, source]) => [name, source.settings])),
+    sources: new Map([...sources.blocks].map(([name, source]) => [name, source.settings])),
+    fleets: sources.fleets,
     stores: new Map([...stores].map(([name, { kind }]) => [name, { name, kind }])),
     routes,
   }
@@ -144,9 +145,13 @@ function assemble(text: string, file: string, reading: Reading, parts: Parts, ad
       routes,
       prints(stores),
       prints(channels),
-      [...sources.values()].map((s) => s.settings),
+      [...sources.blocks.values()].map(({ settings: { name, config_hash, schedule } }) => [
+        name,
+        config_hash,
+        schedule,
+      ]),
     ]),
-    ...openers(stores, sources, channels, adapters, parts.env),
+    ...openers(stores, sources.blocks, channels, adapters, parts.env),
   }
 }
 

@@ -1,16 +1,16 @@
+import type { SourceSettings } from '@salvor/shared/ports/service'
 import type { StoreAdapter } from '@salvor/shared/ports/store'
 import type { Adapted } from './read-adapters.ts'
-import type { SourceBlock } from './read-sources.ts'
 import type { YamlTree } from './yaml-tree.ts'
 
 /** Reports each source whose unencrypted backups would leave this machine without the operator having said so. */
 export async function refusePlainAbroad(
-  sources: ReadonlyMap<string, SourceBlock>,
+  sources: readonly SourceSettings[],
   stores: ReadonlyMap<string, Adapted<StoreAdapter>>,
   tree: YamlTree,
 ): Promise<void> {
   const remote = new Map<string, boolean>()
-  for (const { settings } of sources.values()) {
+  for (const settings of sources) {
     if (settings.encrypt || settings.plain_allowed) continue
     for (const { store } of settings.copies) {
       const adapted = stores.get(store)

@@ -1,6 +1,6 @@
 import { parseCron } from '@salvor/policy/schedule'
 import type { EngineAdapter } from '@salvor/shared/ports/engine'
-import type { SourceSettings } from '@salvor/shared/ports/service'
+import type { FleetSettings, SourceSettings } from '@salvor/shared/ports/service'
 import { RETENTION_CLASSES } from '@salvor/shared/vocabulary/backup'
 import { ScheduledKinds, SourcePolicy, type ScheduledKind } from '@salvor/shared/vocabulary/source'
 import type { Adapters } from '../adapters/installed-adapters.ts'
@@ -11,6 +11,7 @@ import { parseSection } from './parse-section.ts'
 import type { KeyPath } from './problems.ts'
 import { checkName, loadKind } from './read-adapters.ts'
 import { mappingAt, readBlock, type Block, type Reading } from './read-block.ts'
+import { readFiles } from './read-files.ts'
 import type { YamlTree } from './yaml-tree.ts'
 
 const DEFAULT_SCHEDULE: Readonly<Partial<Record<ScheduledKind, string>>> = {
@@ -45,28 +46,49 @@ export interface Surroundings {
   readonly keyring: boolean
 }
 
-/** `sources:`, by name in the order of the file; what is wrong with one is reported and leaves it out. */
+export interface Sources {
+  /** By name: each file of one that names several is an entry of its own. */
+  readonly blocks: ReadonlyMap<string, SourceBlock>
+  readonly fleets: ReadonlyMap<string, FleetSettings>
+  /** What the file says of each, before names of files come in: for checks of its lines. */
+  readonly written: readonly SourceSettings[]
+}
+
+/** `sources:`, in the order of the file; what is wrong with one is reported and leaves it out. */
 export async function readSources(
   value: unknown,
   around: Surroundings,
   reading: Reading,
   adapters: Adapters,
-): Promise<Map<string, SourceBlock>> {
+): Promise<Sources> {
   const { tree } = reading
   // An empty list says that there are none on purpose: a configuration for a store alone.
-  if (Array.isArray(value) && value.length === 0) return new Map()
+  const sources = {
+    blocks: new Map<string, SourceBlock>(),
+    fleets: new Map<string, FleetSettings>(),
+    written: [] as SourceSettings[],
+  }
+  if (Array.isArray(value) && value.length === 0) return sources
   const all = mappingAt(value, ['sources'], tree)
   if (all && Object.keys(all).length === 0) {
     tree.problems.add(['sources'], 'no source is named', 'write `sources: { app: { engine: sqlite, path: ./app.db } }`')
   }
-  const found = new Map<string, SourceBlock>()
   for (const name of all ? tree.keys(['sources']) : []) {
     const path = ['sources', name]
     const raw = checkName(name, path, tree) ? mappingAt(all?.[name], path, tree) : undefined
-    const block = raw && (await readSource(name, raw, path, around, reading, adapters))
-    if (block) found.set(name, block)
+    const read = raw && (await readSource(name, raw, path, around, reading, adapters))
+    if (!read) continue
+    for (const block of read.blocks) sources.blocks.set(block.settings.name, block)
+    if (read.fleet) sources.fleets.set(name, read.fleet)
+    sources.written.push(read.written)
   }
-  return found
+  return sources
+}
+
+interface ReadSource {
+  readonly blocks: readonly SourceBlock[]
+  readonly fleet: FleetSettings | null
+  readonly written: SourceSettings
 }
 
 async function readSource(
@@ -76,13 +98,17 @@ async function readSource(
   around: Surroundings,
   reading: Reading,
   adapters: Adapters,
-): Promise<SourceBlock | undefined> {
+): Promise<ReadSource | undefined> {
   const { tree } = reading
   const adapter = (await loadKind('engine', raw['engine'], [...path, 'engine'], tree, adapters)) as EngineAdapter | null
   const own = Object.fromEntries(Object.entries(raw).filter(([k, v]) => POLICY_KEYS.includes(k) && v !== null))
   const policy = parseSection(SourcePolicy, own, path, tree, { silent: adapter ? [] : ['engine'] })
   if (!adapter) return undefined
-  const block = await readBlock<unknown>(adapter, raw, path, POLICY_KEYS, reading)
+  const files =
+    adapter.findFiles && (raw['paths'] ?? null) !== null
+      ? ((await readFiles(name, adapter, raw, path, POLICY_KEYS, reading)) ?? null)
+      : undefined
+  const block = files === undefined ? await readBlock<unknown>(adapter, raw, path, POLICY_KEYS, reading) : undefined
   if (!policy) return undefined
   checkSchedule(policy, adapter, path, around.timezone, tree)
   checkWal(policy, adapter, path, tree)
@@ -94,14 +120,17 @@ async function readSource(
     const reason = `chains of ${adapter.kind} backups cannot be merged yet`
     tree.problems.add([...path, 'at_max_chain'], reason, 'remove this key: a full is taken instead')
   }
-  if (!block) return undefined
+  const blocks = files?.blocks ?? (block && new Map([[name, block]]))
+  if (!blocks) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
-  const settings = { ...settingsOf(name, policy, adapter, around), ...walOf(policy, adapter, copies), copies }
-  return {
-    ...block,
-    adapter,
-    settings: { ...settings, config_hash: hashOf(workOf(settings, block.fingerprint, around)) },
-  }
+  const written = { ...settingsOf(name, policy, adapter, around), ...walOf(policy, adapter, copies), copies }
+  // The rules of a thousand files are hashed once.
+  const rules = files && hashOf(workOf(written, null, around))
+  const all = [...blocks].map(([each, one]) => {
+    const work = rules ? [rules, each, one.fingerprint] : workOf(written, one.fingerprint, around)
+    return { ...one, adapter, settings: { ...written, name: each, config_hash: hashOf(work) } }
+  })
+  return { blocks: all, fleet: files?.fleet ?? null, written }
 }
 
 function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, around: Surroundings): SourceSettings {

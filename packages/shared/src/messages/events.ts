@@ -15,6 +15,8 @@ const level = z.enum(VERIFICATION_LEVELS)
 export const EVENTS = {
   /** A source appeared in the configuration of this catalog, or came back. */
   'source.registered': z.strictObject({ source }),
+  /** A file that `paths` found is gone, while others of them are there: no longer backed up, its backups are kept. */
+  'source.vanished': z.strictObject({ source }),
   'backup.started': z.strictObject({ source, run_id: z.string(), type, retention_class }),
   /** The artifact is durable, read back and in the catalog. */
   'backup.completed': z.strictObject({

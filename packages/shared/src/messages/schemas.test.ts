@@ -10,6 +10,7 @@ import { JOBS } from './jobs.ts'
 const PINNED: Record<string, string> = {
   envelope: 'e19663ed37f0bfb6',
   'source.registered': '42ddc054edcd2138',
+  'source.vanished': '42ddc054edcd2138',
   'backup.started': '6de0dc27c6c319d1',
   'backup.completed': '1312792ab076a028',
   'backup.failed': 'e0a990e9e7c80fa7',

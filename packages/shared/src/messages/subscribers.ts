@@ -7,6 +7,7 @@ import type { EventType } from './events.ts'
  */
 export const SUBSCRIBERS: { readonly [E in EventType]: readonly ServiceName[] } = {
   'source.registered': ['backup-worker'],
+  'source.vanished': ['notifier'],
   'backup.started': [],
   'backup.completed': ['verifier', 'replicator', 'notifier'],
   'backup.failed': ['notifier'],

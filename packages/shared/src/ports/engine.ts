@@ -126,6 +126,14 @@ export interface SetUpStep {
   readonly lines: readonly string[]
 }
 
+/** The files of a source that names several with `paths`. */
+export interface FoundFiles<C> {
+  /** `relative`: parts divided by `/`, below the folder that all paths share; ascending, each once. */
+  readonly files: readonly { readonly relative: string; readonly config: C }[]
+  /** What lies there and cannot be taken. */
+  readonly left_out: readonly { readonly file: string; readonly reason: string }[]
+}
+
 /** One source of an engine. Errors are SalvorErrors of the SOURCE_, RESTORE_ and CANNOT_ groups. */
 export interface Engine {
   /** Bad paths, passwords, rights and versions are found here, with a hint; nothing is changed. */
@@ -194,6 +202,11 @@ export interface EngineAdapter<C = unknown> {
   readonly variables?: readonly string[]
   /** What its administrator types once; no secrets. Absent: nothing is needed. */
   setUp?(config: C): readonly SetUpStep[]
+  /**
+   * The files that absolute paths, folders and globs name, each a source of its own. Rejects with the reason, for people, where a
+   * place cannot be looked at. Absent: a source of this engine is one database.
+   */
+  findFiles?(this: void, paths: readonly string[]): Promise<FoundFiles<C>>
   open(config: C, context: EngineContext): Engine
   /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `restore` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
   openForRestore?(context: EngineContext): Engine

@@ -49,6 +49,15 @@ export interface SourceSettings {
   readonly types: readonly ('full' | 'incremental')[]
 }
 
+/** A source of the configuration that names several files with `paths`: each is a source of its own, `<name>/<relative path>`. */
+export interface FleetSettings {
+  /** How many files there are now. */
+  readonly found: number
+  /** Why its places could not be looked at; null: they were. */
+  readonly unread: string | null
+  readonly left_out: readonly { readonly file: string; readonly reason: string }[]
+}
+
 export interface Route {
   /** Event types, `backup.*` or `*`; absent: the default set. */
   readonly events: readonly string[] | null
@@ -62,6 +71,8 @@ export interface Settings {
   readonly timezone: string
   readonly data_dir: string
   readonly sources: ReadonlyMap<string, SourceSettings>
+  /** By name; absent: none. */
+  readonly fleets?: ReadonlyMap<string, FleetSettings>
   readonly stores: ReadonlyMap<string, { readonly name: string; readonly kind: string }>
   readonly routes: readonly Route[]
 }

@@ -1,3 +1,4 @@
+import { fleetOf } from '@salvor/policy/fleets'
 import { backupOf } from '@salvor/policy/retention'
 import { tickAt, type Tick } from '@salvor/policy/schedule'
 import type { CatalogTransaction, ScheduleRow } from '@salvor/shared/ports/catalog'
@@ -34,21 +35,20 @@ export const planTick: JobHandler<'plan-tick'> = {
 
 async function fire(tx: CatalogTransaction, deps: Deps, schedule: ScheduleRow, tick: Tick): Promise<void> {
   const moved = await tx.advanceSchedule(schedule.id, schedule.due_at, tick.next ?? NEVER)
-  const source = deps.settings().sources.get(schedule.source)
-  if (!moved || !source) return
-  if (tick.missed > 0) {
-    deps.log.warn(
-      { source: source.name, kind: schedule.kind, missed: tick.missed },
-      'missed ticks are caught up by one run',
-    )
-  }
+  const { sources, fleets } = deps.settings()
+  const source = sources.get(schedule.source)
+  // A file that cannot be seen now is due all the same: its run fails, and that is told.
+  if (!moved || (!source && fleetOf(schedule.source, fleets) === null)) return
+  const { kind } = schedule
+  const facts = { source: schedule.source, kind, missed: tick.missed }
+  if (tick.missed > 0) deps.log.warn(facts, 'missed ticks are caught up by one run')
   await tx.enqueue({
     job: 'take-backup',
-    source: source.name,
-    pool: source.pool,
-    config_hash: source.config_hash,
+    source: schedule.source,
+    pool: source?.pool ?? null,
+    config_hash: source?.config_hash ?? null,
     unique_key: `${schedule.id}/${tick.due_at}`,
-    params: { source: source.name, ...backupOf(schedule.kind), trigger: 'schedule', scheduled_for: tick.due_at },
+    params: { source: schedule.source, ...backupOf(kind), trigger: 'schedule', scheduled_for: tick.due_at },
   })
 }
 
