@@ -43,7 +43,7 @@ notify: { slack: { kind: slack, url: "${slack.slackUrl}" } }
   expect(restored.code, restored.stdout).toBe(0)
   const all = await home.run('backup', 'tenants', '--json')
   expect(all.code).toBe(2)
-  expect(all.json<{ error: { message: string } }>().error.message).toContain('tenants has 3 files: name one of them')
+  expect(all.json<{ error: { message: string } }>().error.message).toContain('tenants stands for 3 files')
   const one = await home.run('backup', 'tenants/with%20blank%0A.db', '--type', 'incremental', '--json')
   expect(one.code, one.stdout).toBe(0)
   const doctor = await home.run('doctor', '--json')

@@ -1,3 +1,4 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { FleetSettings } from '@salvor/shared/ports/service'
 
 type Fleets = ReadonlyMap<string, FleetSettings> | undefined
@@ -18,4 +19,17 @@ export function believedGone(missing: readonly string[], fleets: Fleets): readon
     const fleet = fleets?.get(fleetOf(source, fleets) ?? '')
     return !fleet || (fleet.unread === null && fleet.found > 0)
   })
+}
+
+/** Why the configuration has no source of this name now. */
+export function noSource(source: string, fleets: Fleets): SalvorError {
+  const name = fleetOf(source, fleets)
+  const fleet = fleets?.get(name ?? source)
+  if (name === null && fleet?.unread === null) {
+    const reason = `${source} stands for ${fleet.found} files, each a source of its own: name one`
+    return new SalvorError('USAGE', { reason, command: 'status' })
+  }
+  if (!fleet || (fleet.unread === null && fleet.found > 0)) return new SalvorError('SOURCE_UNKNOWN', { source })
+  const reason = fleet.unread ?? 'not one file is there'
+  return new SalvorError('SOURCE_UNREADABLE', { source, what: `its file, by \`paths\` of ${name ?? source},`, reason })
 }

@@ -1,5 +1,5 @@
 import { firstStoreFor } from '@salvor/policy/copies'
-import { fleetOf } from '@salvor/policy/fleets'
+import { noSource } from '@salvor/policy/fleets'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { JobParams } from '@salvor/shared/messages/jobs'
 import type { Deps } from '@salvor/shared/ports/service'
@@ -11,12 +11,7 @@ export function wantedBackup(
 ) {
   const { sources, fleets } = deps.settings()
   const source = sources.get(name)
-  const fleet = fleetOf(name, fleets)
-  if (!source && fleet !== null) {
-    const what = fleets?.get(fleet)?.unread ?? 'its file is not there'
-    throw new SalvorError('SOURCE_UNREADABLE', { source: name, what: `paths of ${fleet}`, reason: what })
-  }
-  if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: name })
+  if (!source) throw noSource(name, fleets)
   if (!source.types.includes(type)) {
     const fix = `salvor backup ${name} --type full`
     throw new SalvorError('NOT_AVAILABLE', { what: `An ${type} backup of ${source.engine}`, fix })

@@ -1,3 +1,4 @@
+import { noSource } from '@salvor/policy/fleets'
 import { registerSources } from '@salvor/runtime/register-sources'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
@@ -21,12 +22,7 @@ export async function backup(name: string, options: BackupOptions, signal: Abort
   const { deps } = runtime
   const { sources, fleets } = deps.settings()
   const source = sources.get(name)
-  if (fleets?.has(name)) {
-    const [first] = [...sources.keys()].filter((each) => each.startsWith(`${name}/`))
-    const reason = `${name} has ${fleets.get(name)!.found} files: name one of them${first ? `, such as ${first}` : ''}`
-    throw new SalvorError('USAGE', { reason, command: 'backup' })
-  }
-  if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: name })
+  if (!source) throw noSource(name, fleets)
   const kind = KINDS[options.type]
   if (!source.types.includes(kind.type)) {
     throw new SalvorError('NOT_AVAILABLE', {

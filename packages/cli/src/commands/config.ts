@@ -24,6 +24,9 @@ export async function configValidate(options: GlobalOptions): Promise<Answer> {
           .map(([kind, cron]) => `${kind} ${cron}`)
           .join(', ')}`,
     ),
+    ...[...(settings.fleets ?? [])].map(([name, { found, unread }]) =>
+      unread === null ? `  ${name}: ${found} files` : pc.yellow(`  ${name}: ${unread}`),
+    ),
   ]
   return done({ ok: true, file, timezone: settings.timezone, sources, stores: [...settings.stores.values()] }, lines)
 }

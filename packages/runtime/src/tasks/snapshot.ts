@@ -1,4 +1,4 @@
-import { fleetOf } from '@salvor/policy/fleets'
+import { noSource } from '@salvor/policy/fleets'
 import { writeBackup } from '@salvor/repository/write-backup'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SourceSettings } from '@salvor/shared/ports/service'
@@ -15,10 +15,7 @@ export async function snapshot(
 ): Promise<TaskTable['snapshot']['output']> {
   const { config, signal } = context
   const source = config.settings.sources.get(input.source)
-  if (!source) {
-    const known = fleetOf(input.source, config.settings.fleets) !== null
-    throw new SalvorError(known ? 'SOURCE_MISSING' : 'SOURCE_UNKNOWN', { source: input.source, what: 'its file' })
-  }
+  if (!source) throw noSource(input.source, config.settings.fleets)
   const progress = joinProgress(context.progress)
   const engine = await config.openEngine(
     input.source,
