@@ -22,7 +22,7 @@ import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openEngine } from './index.ts'
 
-const STEPS = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 3_000 : 150
+const STEPS = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 1_000 : 150
 /** Longer than a tick of any kernel's clock: what the age of marked files is for, without the waiting. */
 const TICK_MS = 12
 const LOOK = 'SELECT count(*) FROM patients'
@@ -240,7 +240,7 @@ test('a look at a database that this very process has open drops none of its loc
   }
 })
 
-test('whatever programs do, one mark never stands for two states', { timeout: 600_000 }, async () => {
+test('whatever programs do, one mark never stands for two states', { timeout: 1_200_000 }, async () => {
   using bench = openBench()
   const path = bench.path('clinic.db')
   createClinic(path, { rows: 20 })
