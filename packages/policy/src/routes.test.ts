@@ -95,6 +95,8 @@ test('without named events a channel hears of failures, corruption, recoveries, 
     'copy.failed',
     'restore.failed',
     'source.vanished',
+    'wal-gap.detected',
+    'wal-stream.failed',
   ])
   const recovered = { key: 'clinic/corrupt/s3', change: 'resolve', opened_by: 'copy.corrupt' } as const
   expect(channels([route(null, ['slack'])], of('copy.verified'), recovered)).toEqual(['slack'])

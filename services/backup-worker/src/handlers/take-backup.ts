@@ -34,13 +34,8 @@ export const takeBackup: JobHandler<'take-backup'> = {
       tx.publish({ type: 'backup.started', subject: source.name, data: started }),
     )
     const wish = { type, retention_class, store, offline_target: null, skip_unchanged }
-    const { output, ...how } = await (type === 'incremental' ? takeIncremental : takeFull)(
-      deps,
-      source,
-      wish,
-      progress,
-      signal,
-    )
+    const take = type === 'incremental' ? takeIncremental : takeFull
+    const { output, ...how } = await take(deps, source, wish, progress, signal)
     if (!output) return { result: { skipped: UNCHANGED, backup_id: how.below.at(-1)?.id, state_mark } }
     const { backup, notices } = output
     const merge = await planMerge(deps, source, how.below, backup)
