@@ -3,7 +3,9 @@ import { JOBS, type JobName } from '@salvor/shared/messages/jobs'
 import type { Catalog, CatalogFigures, ScheduleRow } from '@salvor/shared/ports/catalog'
 import { elapsedMs, epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
 import { COPY_STATES } from '@salvor/shared/vocabulary/backup'
+import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 import { SERVICES } from '@salvor/shared/vocabulary/service'
+import type { WalStreamState } from '@salvor/shared/vocabulary/wal'
 
 /** Scrapes within so long share one look at the catalog. */
 const FRESH_MS = 5000
@@ -14,6 +16,7 @@ const NEVER = '9999'
 interface Look {
   readonly figures: CatalogFigures
   readonly schedules: readonly ScheduleRow[]
+  readonly streams: readonly WalStreamState[]
 }
 
 /**
@@ -37,6 +40,7 @@ export function catalogMetrics(registers: Registry[], catalog: Catalog, soon: So
     })
   }
   sourceSeries(series)
+  walSeries(series)
   storeSeries(series)
   deliverySeries(series)
 }
@@ -75,6 +79,25 @@ function sourceSeries(series: Series): void {
       .filter(({ due_at }) => !due_at.startsWith(NEVER))
       .map(({ source, kind, due_at }) => [{ source, kind }, seconds(due_at)] as const),
   )
+}
+
+function walSeries(series: Series): void {
+  const of = (name: string, help: string, value: (stream: WalStreamState) => number | null): void =>
+    series(`wal_${name}`, help, ['source'], ({ streams }) =>
+      streams.flatMap((stream) => {
+        const seen = value(stream)
+        return seen === null ? [] : [[{ source: stream.source }, seen] as const]
+      }),
+    )
+  of('covered_timestamp_seconds', 'Everything committed until then is in a store', ({ covered_until }) =>
+    covered_until === null ? null : seconds(covered_until),
+  )
+  of('said_timestamp_seconds', 'When the stream of WAL was last heard of', ({ at }) => seconds(at))
+  of('behind_bytes', 'WAL of the server that is in no store yet', ({ server_lsn, stored_lsn }) =>
+    Math.max(0, Number(lsnValue(server_lsn) - lsnValue(stored_lsn))),
+  )
+  of('spool_bytes', 'WAL that waits on the worker for a store', ({ spool_bytes }) => spool_bytes)
+  of('trouble', '1: nothing is stored at the moment', ({ trouble }) => (trouble === null ? 0 : 1))
 }
 
 function storeSeries(series: Series): void {
@@ -120,8 +143,12 @@ function deliverySeries(series: Series): void {
 }
 
 async function lookAt(catalog: Catalog): Promise<Look> {
-  const [figures, schedules] = await Promise.all([catalog.figures(), catalog.schedules()])
-  return { figures, schedules }
+  const [figures, schedules, streams] = await Promise.all([
+    catalog.figures(),
+    catalog.schedules(),
+    catalog.walStreams(),
+  ])
+  return { figures, schedules, streams }
 }
 
 /** Who asks while a look is under way waits for it, too. */

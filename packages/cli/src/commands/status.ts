@@ -53,19 +53,24 @@ export async function status(options: GlobalOptions): Promise<Answer> {
   return done({ sources, services }, [...table([head, ...rows]), running], EXIT.done)
 }
 
-/** `state`: how good the newest backup is; `rpo_seconds`: age of the newest good recovery point; `rto_seconds`: the last measured restore. */
+/** `state`: how good the newest backup is; `rpo_seconds`: age of the newest good recovery point, streamed WAL included; `rto_seconds`: the last measured restore. */
 async function facts(runtime: Runtime, source: string, now: Instant) {
   const { catalog } = runtime.deps
   const newest = await catalog.backups({ source, limit: LOOKED_AT })
   const backups = newestStateFirst(newest.filter((b) => b.type !== 'pre_restore'))
   const good = backups.find((backup) => backup.state !== 'corrupt')
   const proven = backups.find((backup) => backup.state === 'proven')
+  const stream = (await catalog.walStreams()).find((one) => one.source === source) ?? null
+  // WAL is worth something on a backup alone.
+  const covered = good && stream?.covered_until ? stream.covered_until : null
+  const point = good && (covered !== null && covered > good.consistent_at ? covered : good.consistent_at)
   return {
     source,
     state: backups[0]?.state ?? 'none',
     last_completed: good?.timestamp ?? null,
     last_proven: proven?.timestamp ?? null,
-    rpo_seconds: good ? Math.round(elapsedMs(good.consistent_at, now) / 1000) : null,
+    rpo_seconds: point ? Math.round(Math.max(0, elapsedMs(point, now)) / 1000) : null,
+    wal: stream && { covered_until: stream.covered_until, at: stream.at, trouble: stream.trouble },
     rto_seconds: proven ? await restoreSeconds(runtime, proven) : null,
   }
 }
