@@ -12,8 +12,9 @@ import type { Deps } from '@salvor/shared/ports/service'
 export async function claimSource(deps: Deps, source: string, storeName: string, signal: AbortSignal): Promise<void> {
   const { catalog } = deps
   const { id: catalog_id, epoch } = catalog
+  const isOurs = (held: Claim | null): boolean => held?.catalog_id === catalog_id && held.epoch === epoch
   const held = await newestClaim(deps.store(storeName), deps.keyring, source, signal)
-  if (held?.catalog_id === catalog_id && held.epoch === epoch) return
+  if (isOurs(held)) return
   if (held !== null && held.epoch >= epoch) {
     throw new SalvorError('SOURCE_CLAIMED', { source, store: storeName, owner: held.catalog_id })
   }
@@ -21,11 +22,16 @@ export async function claimSource(deps: Deps, source: string, storeName: string,
   try {
     await putObject(deps.store(storeName), claimKey(source, epoch), [serializeClaim(claim, deps.keyring)], signal)
   } catch (error) {
-    // Another catalog of the same epoch was a moment earlier.
-    const lost = error instanceof SalvorError && error.code === 'STORE_CONFLICT'
-    throw lost
-      ? new SalvorError('SOURCE_CLAIMED', { source, store: storeName, owner: 'another catalog' }, error)
-      : error
+    if (!(error instanceof SalvorError) || error.code !== 'STORE_CONFLICT') throw error
+    // Somebody was a moment earlier: a backup and the stream of this catalog begin at the same time, or it is another one.
+    const now = await newestClaim(deps.store(storeName), deps.keyring, source, signal)
+    if (!isOurs(now)) {
+      throw new SalvorError(
+        'SOURCE_CLAIMED',
+        { source, store: storeName, owner: now?.catalog_id ?? 'another catalog' },
+        error,
+      )
+    }
   }
   await catalog.transaction({ service: 'backup-worker' }, (tx) => tx.recordClaim(source, storeName))
 }
