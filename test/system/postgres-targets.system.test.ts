@@ -30,10 +30,10 @@ interface Mark {
 /** Commits numbered rows, one after another, until it is stopped. */
 function startMarks(server: RealPostgres, pauseMs: number) {
   const marks: Mark[] = []
-  let stopped = false
+  const stopped = new AbortController()
   const clock = `to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
   const run = (async () => {
-    while (!stopped) {
+    while (!stopped.signal.aborted) {
       const [row] = await server.query(
         `INSERT INTO marks VALUES (${marks.length + 1}) RETURNING pg_current_xact_id()::text AS xid`,
       )
@@ -43,7 +43,7 @@ function startMarks(server: RealPostgres, pauseMs: number) {
     }
   })()
   const stop = async (): Promise<void> => {
-    stopped = true
+    stopped.abort()
     await run
   }
   return { marks, stop }

@@ -161,11 +161,34 @@ function addRestore(program: Command): void {
     const { window: run } = await import('./commands/window.ts')
     return run(source, { ...globalOptions(self), ...given(options, 'from', 'keys') }, signal)
   })
+  addWal(program)
   const status = example(
     program.command('status').description('every source: last good, last proven, next, incidents'),
     'salvor status',
   )
   act(status, async (_args, _options, self) => (await import('./commands/status.ts')).status(globalOptions(self)))
+}
+
+function addWal(program: Command): void {
+  const wal = program.command('wal').description('WAL of PostgreSQL: for archive_command and restore_command')
+  const push = wal.command('push <path>').description('store a WAL file: archive_command = \'salvor wal push "%p"\'')
+  push.option('--source <name>', 'whose WAL it is (default: the only source that has any)')
+  act(example(push, 'salvor wal push pg_wal/000000010000000000000001'), async ([path = ''], options, self, signal) => {
+    const { walPush } = await import('./commands/wal.ts')
+    return walPush(path, { ...globalOptions(self), ...given(options, 'source') }, signal)
+  })
+  const get = wal.command('get <name> <path>').description('fetch one: restore_command = \'salvor wal get "%f" "%p"\'')
+  get.option('--source <name>', 'whose WAL it is (default: the only source that has any)')
+  act(
+    example(get, 'salvor wal get 000000010000000000000001 /tmp/segment'),
+    async ([name = '', path = ''], options, self, signal) => {
+      const { walGet } = await import('./commands/wal.ts')
+      return walGet(name, path, { ...globalOptions(self), ...given(options, 'source') }, signal)
+    },
+  )
+  act(wal.command('status').description('how each stream is doing'), async (_args, _options, self) =>
+    (await import('./commands/wal.ts')).walStatus(globalOptions(self)),
+  )
 }
 
 function addServices(program: Command): void {

@@ -3,6 +3,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { WalSource } from '@salvor/shared/ports/wal'
 import { lsnText } from '@salvor/shared/vocabulary/lsn'
 import { isSegmentSize, parseWalName, segmentStart, type WalPiece } from '@salvor/shared/vocabulary/wal'
+import { assemble } from '../recovery/assemble.ts'
 import { Contents } from './contents.ts'
 import type { WalEnvironment } from './environment.ts'
 import { WalRecords } from './records.ts'
@@ -17,6 +18,7 @@ export function walSource(env: WalEnvironment): WalSource {
   return {
     stream: (request, sink, signal) => streamWal(env, request, sink, signal),
     describe: (name, file) => describeFile(env.context.source, name, file),
+    assemble,
   }
 }
 

@@ -166,10 +166,11 @@ function walOf(
   policy: SourcePolicy,
   adapter: EngineAdapter,
   copies: SourceSettings['copies'],
-): Pick<SourceSettings, 'wal'> {
+): Pick<SourceSettings, 'wal' | 'streams'> {
+  if (adapter.streams !== 'wal') return {}
   const taken = copies.some(({ classes }) => classes === 'all' || classes.includes('wal'))
   const wanted = policy.schedule ? policy.schedule.wal !== undefined : taken
-  return adapter.streams === 'wal' && wanted ? { wal: 'stream' } : {}
+  return wanted ? { streams: 'wal', wal: 'stream' } : { streams: 'wal' }
 }
 
 function checkWal(policy: SourcePolicy, adapter: EngineAdapter, path: KeyPath, tree: YamlTree): void {

@@ -23,6 +23,8 @@ export interface SourceSettings {
   /** Over everything in the configuration that changes what a run would do. */
   readonly config_hash: string
   readonly schedule: Readonly<Partial<Record<ScheduledKind, string>>>
+  /** It has a log that can be streamed. */
+  readonly streams?: 'wal'
   /** Its log is streamed without a pause. Absent: it is not. */
   readonly wal?: 'stream'
   readonly retention: Readonly<Partial<Record<RetentionClass, string>>>

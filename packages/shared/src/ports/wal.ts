@@ -1,3 +1,4 @@
+import type { RecoveryWal } from './engine.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
 import type { WalPiece, WalPosition } from '../vocabulary/wal.ts'
@@ -63,4 +64,6 @@ export interface WalSource {
   stream(request: WalStreamRequest, sink: WalSink, signal: AbortSignal): Promise<never>
   /** What a segment file that archive_command hands over is. SOURCE_DAMAGED for one that is no WAL of this name. */
   describe(name: string, file: string): Promise<WalPiece>
+  /** Writes the pieces of one segment (or one history file) into a new file, durable when it resolves. */
+  assemble(pieces: readonly RecoveryWal[], file: string): Promise<void>
 }

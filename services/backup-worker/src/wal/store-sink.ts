@@ -1,9 +1,8 @@
 import { walContentKeys } from '@salvor/repository/wal-layout'
-import { writeWal } from '@salvor/repository/write-wal'
-import { VERSION } from '@salvor/runtime/version'
 import type { Deps, SourceSettings } from '@salvor/shared/ports/service'
 import type { LostWal, WalProgress, WalSink } from '@salvor/shared/ports/wal'
 import { parseWalName, type WalFile, type WalPiece } from '@salvor/shared/vocabulary/wal'
+import { storeWal } from './store-wal.ts'
 import type { StreamHealth } from './stream-health.ts'
 
 const CAUSE = { service: 'backup-worker' } as const
@@ -27,23 +26,7 @@ export class StoreSink implements WalSink {
   }
 
   async store(piece: WalPiece, content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
-    const { catalog, clock, ids, keyring } = this.#deps
-    const { name: source, encrypt, plain_allowed = false } = this.#source
-    const request = { keyring, encrypt, allowPlain: plain_allowed, level: 1, source, piece, content }
-    const written = {
-      store: this.#deps.store(this.#store),
-      id: ids.next(),
-      timestamp: clock.now(),
-      tool_version: VERSION,
-    }
-    const file = await writeWal({ ...request, ...written }, this.#signal)
-    await catalog.transaction(CAUSE, async (tx) => {
-      await tx.recordWal(file, this.#store)
-      if (file.kind === 'tail') return
-      const { name, timeline, end_lsn, size_bytes } = file
-      const data = { source, store: this.#store, name, timeline, end_lsn, size_bytes }
-      await tx.publish({ type: 'wal-segment.stored', subject: source, data })
-    })
+    const file = await storeWal(this.#deps, this.#source, this.#store, { piece, content }, this.#signal)
     this.#health.stored(file)
     if (file.kind === 'tail') this.#tails.add(file.name)
     else if (file.kind === 'segment') await this.#dropTails(file)
