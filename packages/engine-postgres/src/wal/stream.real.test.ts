@@ -2,8 +2,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'
+import { parseHistory } from '@salvor/shared/vocabulary/timeline-history'
 import { createClinicPg, startPgWriter } from '@salvor/testkit/real/postgres-load'
-import { POSTGRES_MAJORS, startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
+import { POSTGRES_MAJORS, startPostgres, startStandby, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../engine.fixture.ts'
 import { MemorySink, startStream, until, walEnvironment } from './stream.fixture.ts'
@@ -42,8 +43,8 @@ describe.each(POSTGRES_MAJORS)('PostgreSQL %i', (major) => {
       'the slot',
       async () => (await server.query('SELECT 1 FROM pg_replication_slots WHERE active')).length > 0,
     )
-    await using writer = startPgWriter(server.url, { tps: 300 })
-    await until('four segments', () => sink.segments.length >= 4)
+    await using writer = startPgWriter(server.url, { tps: 1000 })
+    await until('two segments', () => sink.segments.length >= 2)
     for (let n = 0; n < 5; n++) {
       const [slot] = await server.query('SELECT restart_lsn::text AS at FROM pg_replication_slots')
       expect(lsnValue(String(slot!['at'])) <= lsnValue(sink.resume!.lsn)).toBe(true)
@@ -51,7 +52,7 @@ describe.each(POSTGRES_MAJORS)('PostgreSQL %i', (major) => {
     await writer.stop()
     await server.query("SELECT pg_create_restore_point('before the import')")
     await caughtUp(server, sink)
-    expect(await expectSameAsServer(server, sink)).toBeGreaterThanOrEqual(4)
+    expect(await expectSameAsServer(server, sink)).toBeGreaterThanOrEqual(2)
     const all = [...sink.pieces.values()].map(({ piece }) => piece)
     expect(all.flatMap(({ restore_points }) => restore_points.map(({ name }) => name))).toContain('before the import')
     expect(sink.segments.every(({ last_commit_at }) => last_commit_at !== null)).toBe(true)
@@ -173,6 +174,46 @@ test('a slot that the server gave up is made anew, and the hole is told with bot
   expect(lsnValue(sink.gaps[0]!.to_lsn)).toBeGreaterThan(lsnValue(end))
   await caughtUp(server, sink)
   await second.stop()
+})
+
+test('a failover is followed: the old timeline up to the switch, the history, and the new one, without a hole', async () => {
+  using folder = temporaryFolder()
+  await using primary = await startPostgres({ major: 17, settings: SETTINGS, initdb: SMALL })
+  await createClinicPg(primary.url, { rows: 100 })
+  await using standby = await startStandby(primary)
+  const both = `postgres://postgres@127.0.0.1:${primary.port},127.0.0.1:${standby.port}/postgres?target_session_attrs=read-write`
+  const sink = new MemorySink()
+  const start = () => startStream(walEnvironment(both, folder.path), sink, join(folder.path, 'spool'))
+  await using before = start()
+  const writer = startPgWriter(primary.url, { tps: 500 })
+  await until('a segment', () => sink.segments.length > 0)
+  await writer.stop()
+  await caughtUp(primary, sink)
+  await until('the standby to follow', async () => {
+    const [row] = await standby.query('SELECT pg_last_wal_replay_lsn()::text AS at')
+    return lsnValue(String(row!['at'])) >= lsnValue(sink.resume!.lsn)
+  })
+  await primary.kill9()
+  expect(await before.ended).toMatchObject({ code: 'SOURCE_BROKE_OFF', retryable: true })
+  await standby.query('SELECT pg_promote()')
+  await using after = start()
+  await using more = startPgWriter(standby.url, { tps: 500 })
+  await until('a segment of the new timeline', () => sink.segments.some(({ timeline }) => timeline === 2))
+  await more.stop()
+  await caughtUp(standby, sink)
+  expect(sink.gaps).toEqual([])
+  expect(sink.resume!.timeline).toBe(2)
+  const ancestors = parseHistory(sink.pieces.get('00000002.history')!.bytes.toString())
+  expect(ancestors.map(({ timeline }) => timeline)).toEqual([1])
+  const reached = (timeline: number) =>
+    [...sink.pieces.values()]
+      .filter(({ piece }) => piece.timeline === timeline && piece.start_lsn !== null)
+      .map(({ piece }) => ({ from: lsnValue(piece.start_lsn!), to: lsnValue(piece.end_lsn!) }))
+  const switched = ancestors[0]!.end
+  expect(reached(1).some(({ to }) => to >= switched)).toBe(true)
+  expect(reached(2).some(({ from, to }) => from <= switched && to > switched)).toBe(true)
+  expect(await expectSameAsServer(standby, sink)).toBeGreaterThanOrEqual(1)
+  await after.stop()
 })
 
 test('a server without a bound for slots is left alone, unless that was accepted', async () => {
