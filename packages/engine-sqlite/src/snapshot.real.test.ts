@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 import { openEngine } from './index.ts'
 
 const FULL = process.env['SALVOR_TEST_COUNTS'] === 'full'
-const ROUNDS = FULL ? 1_000 : 20
+const ROUNDS = FULL ? 1_000 : 10
 const never = new AbortController().signal
 
 for (const tps of [200, 2_000]) {
