@@ -22,10 +22,10 @@ export function configuration(servers: Servers, clinics: Clinics): { yaml: strin
       ? [`  azure: { kind: azure, container: ${azure.container}, connection_string_file: ./secrets/azure }`]
       : []),
   ]
-  const source = (name: string, keys: readonly string[], checks: readonly string[]): string[] => [
+  const source = (name: string, keys: readonly string[], checks: readonly string[], more = ''): string[] => [
     `  ${name}:`,
     ...keys.map((key) => `    ${key}`),
-    ...(clinics.dueAt ? [`    schedule: { full: "${cronAt(clinics.dueAt)}" }`] : []),
+    ...(clinics.dueAt ? [`    schedule: { full: "${cronAt(clinics.dueAt)}"${more} }`] : []),
     '    checks:',
     ...checks.map((check) => `      - "${check}"`),
   ]
@@ -37,7 +37,12 @@ export function configuration(servers: Servers, clinics: Clinics): { yaml: strin
     'encryption: { keyring_file: ./secrets/salvor-keys.json }',
     'sources:',
     ...source('desk', ['engine: sqlite', `path: ${clinics.sqlitePath}`], clinics.sqliteChecks),
-    ...source('clinic', ['engine: postgres', 'url_file: ./secrets/clinic-url'], clinics.postgresChecks),
+    ...source(
+      'clinic',
+      ['engine: postgres', 'url_file: ./secrets/clinic-url'],
+      clinics.postgresChecks,
+      ', wal: stream',
+    ),
     'notify:',
     '  slack: { kind: slack, url_file: ./secrets/slack }',
     `  pagerduty: { kind: pagerduty, routing_key_file: ./secrets/pagerduty, endpoint: "${receiver.pagerDutyUrl}" }`,

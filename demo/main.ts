@@ -95,9 +95,13 @@ async function demo(): Promise<number> {
   screen.title('Back again')
   const rows = await compareRows({ folder, sqlite, postgres, servers, screen })
   assertInvariant(join(folder, 'back/desk.db'))
+  screen.line('')
+  for (const line of (await salvor(folder, 'window', 'clinic')).trimEnd().split('\n'))
+    screen.line(`             ${line}`)
   const missing = [...(told ? [] : story.missing(SOURCES)), ...rows]
   const board = await queuesAddress()
   screen.line('')
+  screen.line('Any instant  ./salvor restore clinic --at "2025-11-27 14:02:59" --to /new/place')
   screen.line(`Restore      ./salvor restore desk --to /new/place/desk.db      (this demo's folder: ${folder})`)
   screen.line(`Queues       ${board ?? 'no address was printed'}`)
   for (const what of servers.missing) screen.line(`Not run here ${what}`)

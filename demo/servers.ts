@@ -48,7 +48,10 @@ export async function startServers(stack: AsyncDisposableStack, say: (line: stri
   }
   const given = process.env['REDIS_URL']
   const [postgres, redis, receiver, s3, azurite] = await Promise.all([
-    timed('PostgreSQL 15', startPostgres({ major: 15, initdb: ['--data-checksums'] })),
+    timed(
+      'PostgreSQL 15',
+      startPostgres({ major: 15, initdb: ['--data-checksums'], settings: { max_slot_wal_keep_size: '1GB' } }),
+    ),
     given === undefined || given === '' ? timed('Redis', startRedis()) : { url: given },
     startReceiver(),
     optional('S3 (Ceph gateway)', startS3()),

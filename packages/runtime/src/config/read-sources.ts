@@ -190,7 +190,7 @@ function copiesOf(policy: SourcePolicy, stores: readonly string[], order: readon
 /** What a run of this source depends on. The schedule is not in it: it says when, not what. */
 function workOf(settings: SourceSettings, fingerprint: unknown, around: Surroundings): unknown {
   const stores = Object.fromEntries(settings.copies.map(({ store }) => [store, around.storeFingerprint(store)]))
-  return { settings: { ...settings, schedule: null, config_hash: null }, source: fingerprint, stores }
+  return { settings: { ...settings, schedule: null, wal: null, config_hash: null }, source: fingerprint, stores }
 }
 
 function checkSchedule(
