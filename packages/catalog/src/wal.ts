@@ -18,6 +18,8 @@ type Db = Kysely<Tables>
 /** Rows read at a time. */
 const PAGE = 2000
 const NAMES_AT_ONCE = 500
+/** Far more than are on their way side by side, in however many stores. */
+const LOOKED_BACK = 256
 
 export async function recordWal(scope: Scope, piece: WalFile, store: string): Promise<void> {
   const { restore_points, start_lsn, end_lsn, ...rest } = piece
@@ -93,17 +95,26 @@ function page(db: Db, filter: WalFilter, last: Selectable<WalTable> | null): Pro
 }
 
 export async function walEnd(db: Db, source: string): Promise<(WalPosition & { readonly system_id: string }) | null> {
-  const row = await db
+  const newest = await db
     .selectFrom('wal')
-    .select(['system_id', 'timeline', 'end_lsn'])
+    .select(['system_id', 'timeline', 'start_lsn', 'end_lsn'])
     .where('source', '=', source)
     .where('kind', 'in', ['segment', 'tail'])
     .orderBy('timeline', 'desc')
-    .orderBy('end_lsn', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  if (!row || row.system_id === null) return null
-  return { system_id: row.system_id, timeline: row.timeline, lsn: lsnOfKey(row.end_lsn) }
+    .orderBy('start_lsn', 'desc')
+    .limit(LOOKED_BACK)
+    .execute()
+  const timeline = newest[0]?.timeline
+  const pieces = newest.filter((piece) => piece.timeline === timeline).toReversed()
+  const system_id = pieces.at(-1)?.system_id ?? null
+  if (timeline === undefined || system_id === null) return null
+  const known = new Set((await walGaps(db, source)).map((gap) => key(gap.to_lsn)))
+  let end = pieces[0]!.end_lsn
+  for (const piece of pieces) {
+    if (piece.start_lsn > end && !known.has(piece.start_lsn)) break
+    if (piece.end_lsn > end) end = piece.end_lsn
+  }
+  return { system_id, timeline, lsn: lsnOfKey(end) }
 }
 
 export async function walGaps(db: Db, source: string): Promise<readonly WalGap[]> {

@@ -230,7 +230,10 @@ export interface Catalog {
 
   /** Pieces of WAL, by timeline and position, page after page: a month may have a hundred thousand. */
   wal(filter: WalFilter): AsyncIterable<StoredWal>
-  /** Where the stored WAL of a source ends: the end of what its newest piece, by timeline and position, holds; null: there is none. */
+  /**
+   * Where the stored WAL of a source ends on its newest timeline. Segments are stored side by side: behind a hole that is no recorded
+   * gap nothing counts, since a stream that broke off has still to bring what is missing. Null: there is none.
+   */
   walEnd(source: string): Promise<(WalPosition & { readonly system_id: string }) | null>
   walGaps(source: string): Promise<readonly WalGap[]>
   /** What each stream said last. */

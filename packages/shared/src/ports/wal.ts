@@ -1,7 +1,7 @@
 import type { RecoveryWal } from './engine.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
-import type { WalPiece, WalPosition } from '../vocabulary/wal.ts'
+import type { WalGap, WalPiece, WalPosition } from '../vocabulary/wal.ts'
 import type { SalvorError } from '../errors/salvor-error.ts'
 
 /** Up to where everything is stored, of which cluster. */
@@ -16,15 +16,8 @@ export interface WalStreamRequest {
   readonly resume: WalResume | null
 }
 
-/** WAL that the server no longer has and no store holds. `to` is where the stream goes on. */
-export interface LostWal {
-  readonly system_id: string
-  readonly timeline: number
-  readonly from_lsn: Lsn
-  readonly to_timeline: number
-  readonly to_lsn: Lsn
-  readonly reason: string
-}
+/** WAL that the server no longer has and no store holds. */
+export type LostWal = Omit<WalGap, 'source' | 'detected_at'>
 
 /** How a stream is doing. Positions only grow within a timeline. */
 export interface WalProgress {

@@ -93,6 +93,28 @@ export function walContract(open: OpenCatalog): void {
     expect(await catalog.walEnd('desk')).toBeNull()
   })
 
+  test('behind a hole that nobody recorded as a gap, stored WAL does not count as the end', async () => {
+    await using place = await open()
+    const { catalog } = place
+    const system_id = '7300000000000000001'
+    const at = async () => (await catalog.walEnd('clinic'))?.lsn
+    const record = (...numbers: bigint[]) =>
+      catalog.transaction(CLI, async (tx) => {
+        for (const n of numbers) for (const store of ['local', 's3']) await tx.recordWal(segment(1, n), store)
+      })
+    await record(1n, 2n, 4n, 5n)
+    expect(await at()).toBe(lsnText(3n * MB))
+    const ends = { from_lsn: lsnText(3n * MB), to_timeline: 1, to_lsn: lsnText(4n * MB) }
+    await catalog.transaction(CLI, (tx) =>
+      tx.recordWalGap({ source: 'clinic', system_id, timeline: 1, ...ends, reason: 'lost' }),
+    )
+    expect(await at()).toBe(lsnText(6n * MB))
+    await record(7n, 8n)
+    expect(await at()).toBe(lsnText(6n * MB))
+    await record(6n)
+    expect(await at()).toBe(lsnText(9n * MB))
+  })
+
   test('a gap is kept once, with both ends and why; a stream says how it does', async () => {
     await using place = await open()
     const { catalog } = place

@@ -15,6 +15,8 @@ export class StreamHealth {
   readonly #source: string
   #badSince: number | null = null
   #told: string | null = null
+  /** It is known that no incident is open that this stream could end. */
+  #settled = false
   #saidAt = Number.NEGATIVE_INFINITY
   #saying = false
   #coveredUntil: Instant | null = null
@@ -63,6 +65,8 @@ export class StreamHealth {
 
   async #good(): Promise<void> {
     this.#badSince = null
+    if (this.#settled) return
+    this.#settled = true
     const wasTold = this.#told !== null || (await this.#isOpen())
     this.#told = null
     if (!wasTold) return
@@ -76,6 +80,7 @@ export class StreamHealth {
   async #bad(error: SalvorError): Promise<void> {
     const now = this.#deps.clock.monotonicMs()
     this.#badSince ??= now
+    this.#settled = false
     if (error.retryable && now - this.#badSince < TOLD_AFTER_MS) return
     if (this.#told === error.message) return
     const before = this.#told
