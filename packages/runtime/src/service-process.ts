@@ -196,16 +196,17 @@ function takeWork(runtime: Runtime, options: ProcessOptions, parts: Parts): { st
 }
 
 /** Duties end at once: each of them can be cut anywhere, and whoever comes next goes on. */
-function startDuties(runtime: Runtime, { definitions }: ProcessOptions): { stop(): Promise<void> } {
+function startDuties(runtime: Runtime, { definitions, jobs }: ProcessOptions): { stop(): Promise<void> } {
   const { deps } = runtime
   const abort = new AbortController()
   const running = definitions.map(async (definition) => {
-    const { name } = definition
+    const { name, duty } = definition
+    if (!duty || jobs?.includes(duty.beside) === false) return
     const log = deps.log.child({ service: name })
     // `deps` as it is at each look: a reload replaces what is behind it.
     const own: Deps = Object.create(deps, { log: { value: log } }) as Deps
     try {
-      await definition.duty?.(own, abort.signal)
+      await duty.run(own, abort.signal)
     } catch (error) {
       if (!abort.signal.aborted) log.error({ error: asSalvorError(error) }, 'a duty of this service ended')
     }

@@ -11,7 +11,7 @@ export const backupWorker: ServiceDefinition = {
   name: 'backup-worker',
   jobs: { 'take-backup': takeBackup, 'merge-chain': mergeChain, 'restore-backup': restoreBackup },
   subscriptions: { 'source.registered': onSourceRegistered },
-  duty: streamSources,
+  duty: { beside: 'take-backup', run: streamSources },
   async start(deps) {
     for (const source of deps.settings().sources.values()) {
       const commit = await planFirstBackup(deps, source)

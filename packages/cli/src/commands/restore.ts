@@ -83,9 +83,13 @@ async function plannedRecovery(
   signal: AbortSignal,
 ): Promise<RecoveryPlan> {
   const { deps } = runtime
-  const backup_id = options.backup === undefined ? null : (await deps.catalog.backup(options.backup)).id
-  const facts = await gatherRecoveryFacts(deps, what, storeIn(runtime, options.from) ?? null, signal)
-  return planRecovery(facts, { source: what, target, timeline, backup_id })
+  const isSource =
+    deps.settings().sources.has(what) || (await deps.catalog.backups({ source: what, limit: 1 })).length > 0
+  const named = options.backup ?? (isSource ? undefined : what)
+  const backup = named === undefined ? null : await deps.catalog.backup(named)
+  const source = backup?.source ?? what
+  const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)
+  return planRecovery(facts, { source, target, timeline, backup_id: backup?.id ?? null })
 }
 
 /** A pre_restore backup belongs into the catalog that people look into. */

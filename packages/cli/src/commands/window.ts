@@ -1,5 +1,5 @@
 import { recoveryWindow } from '@salvor/policy/recovery-window'
-import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
+import { gatherRecoveryFacts, type GatheredFacts } from '@salvor/runtime/recovery-facts'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -22,7 +22,7 @@ export async function window(source: string, options: WindowOptions, signal: Abo
   const known = deps.settings().sources.has(source) || (await deps.catalog.backups({ source, limit: 1 })).length > 0
   if (!known) throw new SalvorError('SOURCE_UNKNOWN', { source })
   const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)
-  const stretches = recoveryWindow(facts)
+  const stretches = [...recoveryWindow(facts), ...(await instantsAlone(runtime, source, facts))]
   const [gaps, now] = await Promise.all([deps.catalog.walGaps(source), deps.catalog.now()])
   const { stream } = facts
   const document = { source, stretches, gaps, stream, unreadable: facts.unreadable }
@@ -31,8 +31,8 @@ export async function window(source: string, options: WindowOptions, signal: Abo
     shown(stretch.earliest_at),
     stretch.latest_at === stretch.earliest_at ? pc.dim('this instant alone') : shown(stretch.latest_at),
     String(stretch.backups.length),
-    String(stretch.timeline),
-    stretch.end_lsn,
+    stretch.timeline === null ? '-' : String(stretch.timeline),
+    stretch.end_lsn ?? '-',
   ])
   const lines = [
     ...(rows.length === 0
@@ -47,6 +47,18 @@ export async function window(source: string, options: WindowOptions, signal: Abo
   ]
   return done(document, lines, EXIT.done)
 }
+
+/** Backups on which no WAL can ever be replayed, such as SQLite's: an instant each, the oldest first. */
+async function instantsAlone({ deps }: Runtime, source: string, facts: GatheredFacts) {
+  const replayed = new Set(facts.bases.map(({ backup_id }) => backup_id))
+  const backups = await deps.catalog.backups({ source })
+  return backups
+    .filter(({ id, type, state }) => type !== 'pre_restore' && state !== 'corrupt' && !replayed.has(id))
+    .map(({ id, consistent_at: at }) => ({ ...ALONE, earliest_at: at, latest_at: at, backups: [id] }))
+    .toSorted((a, b) => (a.earliest_at < b.earliest_at ? -1 : 1))
+}
+
+const ALONE = { system_id: null, timeline: null, end_lsn: null }
 
 const shown = (at: string): string => at.replace('T', ' ').replace('Z', '')
 

@@ -134,8 +134,12 @@ export interface ServiceDefinition {
   readonly subscriptions: { readonly [T in EventType]?: EventHandler<T> }
   /** Called once when the service starts and after each reload, before jobs are taken. */
   start?(deps: Deps): Promise<void>
-  /** Work that never ends, beside jobs and events. Resolves when the signal aborts; what fails in it is its own to repeat. */
-  duty?(deps: Deps, signal: AbortSignal): Promise<void>
+  /** Work that never ends, in every process that takes the job `beside`. */
+  readonly duty?: {
+    readonly beside: JobName
+    /** Resolves when the signal aborts; what fails in it is its own to repeat. */
+    run(this: void, deps: Deps, signal: AbortSignal): Promise<void>
+  }
   /** Adds HTTP routes to the service's health server (scheduler: API, console, Bull Board). A FastifyInstance, typed where it is used. */
   readonly http?: (server: unknown, deps: Deps) => Promise<void>
 }

@@ -26,11 +26,17 @@ export class StreamHealth {
     this.#source = source
   }
 
-  /** The stream ended by this error. */
+  /** The stream ended by this error. Never rejects. */
   async failed(error: SalvorError): Promise<void> {
     const { log } = this.#deps
     log.warn({ source: this.#source, error }, 'WAL is not streamed')
-    await this.#bad(error)
+    try {
+      await this.#bad(error)
+    } catch (cause) {
+      // A catalog that is away: it is told once that is back, by the next try.
+      this.#told = null
+      log.warn({ source: this.#source, error: cause }, 'that the WAL is not streamed could not be told')
+    }
   }
 
   stored({ last_commit_at }: WalFile): void {

@@ -21,5 +21,10 @@ export async function streamSource(deps: Deps, name: string, health: StreamHealt
   const sink = new StoreSink(deps, source, store, health, both)
   await sink.forgetOldTails()
   deps.log.info({ source: name, store, from: resume?.lsn ?? null }, 'streaming WAL')
-  await engine.wal.stream({ spool_dir, resume }, sink, both)
+  try {
+    await engine.wal.stream({ spool_dir, resume }, sink, both)
+  } catch (error) {
+    // Another worker has it by now.
+    if (!lease.lost.aborted) throw error
+  }
 }
