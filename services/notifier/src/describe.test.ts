@@ -164,3 +164,24 @@ test('a file that is gone is named, with what is left of it and how to see that'
   expect(told.hint).toBe('salvor list tenants/a%20b.db')
   expect(facts(told)['Last good']).toContain('proven')
 })
+
+test('a WAL stream that stands still says what to type, and that backups go on', () => {
+  const error = failure('WAL_NOT_STREAMED', {
+    source: 'clinic',
+    reason: 'max_slot_wal_keep_size is -1',
+    fix: "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'",
+  })
+  const told = tell('wal-stream.failed', { source: 'clinic', error }, { lastGood: backup })
+  expect(told.title).toBe('WAL is not streamed: clinic')
+  expect(told.text).toContain('Backups go on')
+  expect(told.text).toContain('ALTER SYSTEM SET max_slot_wal_keep_size')
+  expect(facts(told)['Last good']).toContain('2025-11-27 20:39')
+})
+
+test('a gap in the WAL is told with both ends', () => {
+  const ends = { timeline: 1, from_lsn: '0/3000000', to_timeline: 1, to_lsn: '0/5000000' }
+  const told = tell('wal-gap.detected', { source: 'clinic', ...ends, reason: 'the slot was lost' })
+  expect(told.text).toContain('from 0/3000000 to 0/5000000')
+  expect(told.text).toContain('new full backup')
+  expect(told.hint).toBe('salvor window clinic')
+})
