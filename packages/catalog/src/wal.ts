@@ -47,11 +47,12 @@ export async function forgetWal(scope: Scope, source: string, store: string, nam
 
 export async function recordWalGap(scope: Scope, gap: Omit<WalGap, 'detected_at'>): Promise<void> {
   const { from_lsn, to_lsn, reason, ...rest } = gap
-  const row = { ...rest, from_lsn: key(from_lsn), to_lsn: key(to_lsn), reason: plain(reason), detected_at: scope.now }
+  const grown = { to_timeline: rest.to_timeline, to_lsn: key(to_lsn), reason: plain(reason) }
+  const row = { ...rest, ...grown, from_lsn: key(from_lsn), detected_at: scope.now }
   await scope.db
     .insertInto('wal_gaps')
     .values(row)
-    .onConflict((conflict) => conflict.columns(['source', 'system_id', 'timeline', 'from_lsn']).doNothing())
+    .onConflict((conflict) => conflict.columns(['source', 'system_id', 'timeline', 'from_lsn']).doUpdateSet(grown))
     .execute()
 }
 
@@ -108,12 +109,16 @@ export async function walEnd(db: Db, source: string): Promise<(WalPosition & { r
   const pieces = newest.filter((piece) => piece.timeline === timeline).toReversed()
   const system_id = pieces.at(-1)?.system_id ?? null
   if (timeline === undefined || system_id === null) return null
-  const known = new Set((await walGaps(db, source)).map((gap) => key(gap.to_lsn)))
+  const gaps = (await walGaps(db, source)).filter((gap) => gap.system_id === system_id && gap.timeline === timeline)
   let end = pieces[0]!.end_lsn
   for (const piece of pieces) {
-    if (piece.start_lsn > end && !known.has(piece.start_lsn)) break
+    const isKnown = gaps.some((gap) => key(gap.from_lsn) <= end && key(gap.to_lsn) >= piece.start_lsn)
+    if (piece.start_lsn > end && !isKnown) break
     if (piece.end_lsn > end) end = piece.end_lsn
   }
+  // A gap behind which nothing is stored yet: the slot keeps what comes there.
+  const last = gaps.find((gap) => key(gap.from_lsn) <= end && key(gap.to_lsn) > end)
+  if (last) return { system_id, timeline: last.to_timeline, lsn: last.to_lsn }
   return { system_id, timeline, lsn: lsnOfKey(end) }
 }
 

@@ -70,7 +70,9 @@ function choose(
     default: {
       const point = pointOf(reaches, target.name)
       if (!point) throw refused('no restore point of that name is in the stored WAL')
-      return { ...byPosition(reaches, point.lsn, target, refused), recovers_to: point.at }
+      // By its position: the server would stop at the first point of that name, this is the last.
+      const position: RecoveryTarget = { kind: 'lsn', lsn: point.lsn }
+      return { ...byPosition(reaches, point.lsn, position, refused), recovers_to: point.at }
     }
   }
 }
@@ -92,19 +94,36 @@ function whole({ base, pieces, timeline, latest_at }: Reach, target: RecoveryTar
 
 function byTime(reaches: readonly Reach[], at: Instant, refused: (reason: string) => SalvorError): RecoveryPlan {
   const before = reaches.filter(({ base }) => base.consistent_at <= at)
-  if (before.length === 0)
+  if (before.length === 0) {
     throw refused(`the oldest backup that WAL can be replayed on is of ${reaches[0]!.base.consistent_at}`)
-  const reach = before.findLast(({ latest_at }) => latest_at >= at)
+  }
+  const serving = before.filter(({ latest_at }) => latest_at >= at)
+  // The worker's clock dates a backup, the server's its commits: one in which a later commit is consistent only behind the target.
+  const reach = serving.findLast((one) => !isWithin(one, beyond(one, at))) ?? serving.at(-1)
   if (!reach) {
     const latest = before.map(({ latest_at }) => latest_at).reduce((a, b) => (a > b ? a : b))
     const later = reaches.find(({ base }) => base.consistent_at > at)
     const next = later ? `, and begins again at ${later.base.consistent_at}` : ''
     throw refused(`the stored WAL without a gap ends at ${latest}${next}`)
   }
-  const beyond = reach.pieces.findIndex(({ last_commit_at }) => last_commit_at !== null && last_commit_at > at)
+  const first = beyond(reach, at)
   // Nothing was committed behind it: the server would look for a later commit in vain, and refuse to start.
-  if (beyond === -1) return { ...whole(reach, { kind: 'latest' }), recovers_to: at }
-  return { ...whole(reach, { kind: 'time', at }), pieces: reach.pieces.slice(0, beyond + 1), recovers_to: at }
+  if (first === -1) return { ...whole(reach, { kind: 'latest' }), recovers_to: at }
+  const last = Math.max(
+    first,
+    reach.pieces.findIndex(({ end_lsn }) => lsnValue(end_lsn!) >= lsnValue(reach.base.stop_lsn)),
+  )
+  // The record of that commit may end in the next piece.
+  return { ...whole(reach, { kind: 'time', at }), pieces: reach.pieces.slice(0, last + 2), recovers_to: at }
+}
+
+/** The first piece with a commit behind the instant; -1: none. */
+function beyond({ pieces }: Reach, at: Instant): number {
+  return pieces.findIndex(({ last_commit_at }) => last_commit_at !== null && last_commit_at > at)
+}
+
+function isWithin({ base, pieces }: Reach, piece: number): boolean {
+  return piece !== -1 && lsnValue(pieces[piece]!.start_lsn!) < lsnValue(base.stop_lsn)
 }
 
 function byPosition(
@@ -133,7 +152,8 @@ function byPosition(
 
 /** The last one of that name. */
 function pointOf(reaches: readonly Reach[], name: string): RestorePoint | undefined {
-  const points = farthest(reaches).pieces.flatMap(({ restore_points }) => restore_points)
-  const all = points.length > 0 ? points : reaches.flatMap(({ pieces }) => pieces.flatMap((p) => p.restore_points))
-  return all.findLast((point) => point.name === name)
+  const named = (reach: Reach) =>
+    reach.pieces.flatMap(({ restore_points }) => restore_points).filter((point) => point.name === name)
+  const newest = named(farthest(reaches)).at(-1)
+  return newest ?? reaches.flatMap(named).at(-1)
 }

@@ -81,7 +81,9 @@ export class WalLine {
       const run = this.#runsOf(leg.timeline).find(({ start, end }) => start <= at && at <= end)
       if (!run) break
       const end = leg.to !== null && leg.to < run.end ? leg.to : run.end
-      pieces.push(...run.pieces.filter((piece) => endOf(piece) > at && startOf(piece) < end))
+      const from = at
+      const needed = run.pieces.filter((piece) => endOf(piece) > segmentOf(piece, from) && startOf(piece) < end)
+      pieces.push(...needed.map((piece) => upTo(piece, leg.to)))
       at = end
       timeline = leg.timeline
       if (leg.to === null || end < leg.to) break
@@ -124,6 +126,17 @@ export class WalLine {
     this.#runs.set(timeline, runs)
     return runs
   }
+}
+
+/** Where the segment begins in which a position lies: a server reads a segment from its first byte. */
+const segmentOf = ({ segment_size }: StoredWal, position: bigint): bigint =>
+  segment_size === null ? position : position - (position % BigInt(segment_size))
+
+/** What was committed behind the switch belongs to a line that was given up; below it the next timeline's copy has it too. */
+function upTo(piece: StoredWal, to: bigint | null): StoredWal {
+  if (to === null || endOf(piece) <= to) return piece
+  const restore_points = piece.restore_points.filter(({ lsn }) => lsnValue(lsn) < to)
+  return { ...piece, first_commit_at: null, last_commit_at: null, last_commit_lsn: null, restore_points }
 }
 
 const startOf = (piece: StoredWal): bigint => lsnValue(piece.start_lsn!)

@@ -134,10 +134,10 @@ async function baseOf(
   return { backup_id: backup.id, consistent_at: backup.consistent_at, system_id, timeline, start_lsn, stop_lsn }
 }
 
-/** What a task needs to carry out a plan: its WAL, and the history of every timeline on the way. */
+/** What a task needs to carry out a plan: its WAL, and the history of every timeline. */
 export function recoveryInput(plan: RecoveryPlan, facts: GatheredFacts, pause: boolean): RecoveryInput {
-  const line = [...(facts.histories.get(plan.timeline) ?? []).map(({ timeline }) => timeline), plan.timeline]
-  const histories = line.flatMap((timeline) => facts.historyPieces.get(timeline) ?? [])
+  // All of them, also of timelines beside the way: the server takes a number for its new one that nobody has used.
+  const histories = facts.historyPieces.values()
   const wal = [...plan.pieces, ...histories].map(({ store, name, document_sha256, start_lsn, segment_size }) => ({
     store,
     name,

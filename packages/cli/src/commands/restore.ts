@@ -79,7 +79,7 @@ async function plannedRecovery(
   runtime: Runtime,
   what: string,
   options: RestoreOptions,
-  { target, timeline }: RecoveryWanted,
+  { target, timeline, pause }: RecoveryWanted,
   signal: AbortSignal,
 ): Promise<RecoveryPlan> {
   const { deps } = runtime
@@ -89,7 +89,14 @@ async function plannedRecovery(
   const backup = named === undefined ? null : await deps.catalog.backup(named)
   const source = backup?.source ?? what
   const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)
-  return planRecovery(facts, { source, target, timeline, backup_id: backup?.id ?? null })
+  const plan = planRecovery(facts, { source, target, timeline, backup_id: backup?.id ?? null })
+  if (pause && plan.target.kind === 'latest') throw new SalvorError('USAGE', NOT_PAUSED)
+  return plan
+}
+
+const NOT_PAUSED = {
+  reason: 'nothing was committed behind that target, so the server has nothing to pause at; leave out --pause',
+  command: 'restore',
 }
 
 /** A pre_restore backup belongs into the catalog that people look into. */

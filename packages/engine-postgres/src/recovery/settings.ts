@@ -13,6 +13,9 @@ export async function writeRecovery(folder: string, { target, timeline, pause }:
     // The server insists on a command before it looks into pg_wal. This one says that there is nothing.
     restore_command: 'exit 1',
     recovery_target_timeline: String(timeline),
+    // A standby of the source may have had others.
+    recovery_target_inclusive: 'on',
+    recovery_min_apply_delay: '0',
     recovery_target_action: pause ? 'pause' : 'promote',
     ...targetSettings(target),
   }

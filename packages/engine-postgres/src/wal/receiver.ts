@@ -16,6 +16,8 @@ const LOOK_EVERY_MS = 1000
 /** A commit takes its time before its record is written out: this much of the server's clock is not vouched for. */
 const COMMIT_UNDER_WAY_MS = 1000
 
+const LONGEST_LOOK = 8192n
+
 export interface Stretch {
   readonly systemId: string
   readonly timeline: number
@@ -25,6 +27,8 @@ export interface Stretch {
   readonly stored: bigint
   /** Where the WAL without a hole began. */
   readonly began: bigint
+  /** A standby knows what it has replayed, not what its primary has committed. */
+  readonly standby: boolean
 }
 
 export interface ReceiverParts {
@@ -83,7 +87,8 @@ export class WalReceiver implements WalTaker, Disposable {
 
   #each(position: bigint, act: (contents: Contents) => void): void {
     act(this.#segment)
-    if (position >= this.#tailFrom) act(this.#tail)
+    // A record may begin in the tail before and end in this one. One too many does no harm.
+    if (position + LONGEST_LOOK > this.#tailFrom) act(this.#tail)
   }
 
   heard({ serverEnd, sentAt }: WalHeader, bytes: number): void {
@@ -98,8 +103,8 @@ export class WalReceiver implements WalTaker, Disposable {
   alive({ serverEnd, sentAt, replyRequested }: Keepalive): void {
     if (serverEnd > this.#serverEnd) this.#serverEnd = serverEnd
     const quiet = this.#quiet
-    if (quiet !== null && quiet.position === this.position && serverEnd <= this.position)
-      this.#currentAt = shifted(quiet.at, -COMMIT_UNDER_WAY_MS)
+    const isLevel = quiet !== null && quiet.position === this.position && serverEnd <= this.position
+    if (isLevel && !this.#parts.stretch.standby) this.#currentAt = shifted(quiet.at, -COMMIT_UNDER_WAY_MS)
     this.#quiet = { at: sentAt, position: this.position }
     if (replyRequested) this.#status(false)
   }
@@ -156,11 +161,12 @@ export class WalReceiver implements WalTaker, Disposable {
       name: segmentAt(timeline, start, spool.segmentSize),
       current_at: null,
     }
-    const store = async (): Promise<void> => {
-      await sink.store(piece, () => spool.read(timeline, start, end))
-      await spool.remove(timeline, start)
-    }
-    this.storing.add({ end, store })
+    this.storing.add({
+      end,
+      store: () => sink.store(piece, () => spool.read(timeline, start, end)),
+      // Not before all before it is stored: after a crash a stream goes on from there, by what lies here.
+      drop: () => spool.remove(timeline, start),
+    })
   }
 
   #facts(start: bigint, end: bigint) {
@@ -272,9 +278,12 @@ export class WalReceiver implements WalTaker, Disposable {
   /** Everything that came is stored. */
   async drain(): Promise<void> {
     const { signal } = this.#parts
+    let failure = null as { readonly error: unknown } | null
+    this.failed.catch((error: unknown) => (failure = { error }))
     while (!this.storing.idle || this.#tailing !== null) {
       signal.throwIfAborted()
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, 50)), this.failed])
+      if (failure !== null) throw failure.error
+      await new Promise((resolve) => setTimeout(resolve, 50))
     }
     await this.flushTail()
   }

@@ -5,6 +5,8 @@ import { asSalvorError, type SalvorError } from '@salvor/shared/errors/salvor-er
 export interface Outgoing {
   readonly end: bigint
   store(): Promise<void>
+  /** Once it, and all before it, are stored. */
+  drop(): Promise<void>
 }
 
 const AT_ONCE = 3
@@ -22,6 +24,8 @@ export class Storing {
   readonly #stored: (end: bigint) => void
   readonly #fail: (error: unknown) => void
   #running = 0
+  /** Nothing is stored side by side before the first piece is: without it nobody could tell a hole from a beginning. */
+  #begun = false
 
   constructor(signal: AbortSignal, stored: (end: bigint) => void) {
     const { promise, reject } = Promise.withResolvers<never>()
@@ -38,7 +42,7 @@ export class Storing {
 
   add(piece: Outgoing): void {
     this.#waiting.push(piece)
-    if (this.#running < AT_ONCE) void this.#run()
+    if (this.#running < (this.#begun ? AT_ONCE : 1)) void this.#run()
   }
 
   async #run(): Promise<void> {
@@ -49,13 +53,27 @@ export class Storing {
         this.#underWay.push(entry)
         await this.#store(piece)
         entry.done = true
-        while (this.#underWay[0]?.done) this.#stored(this.#underWay.shift()!.piece.end)
+        await this.#settle()
+        if (!this.#begun) this.#begin()
       }
     } catch (error) {
       this.#fail(error)
     } finally {
       this.#running--
     }
+  }
+
+  async #settle(): Promise<void> {
+    while (this.#underWay[0]?.done) {
+      const { piece: stored } = this.#underWay.shift()!
+      await stored.drop()
+      this.#stored(stored.end)
+    }
+  }
+
+  #begin(): void {
+    this.#begun = true
+    for (let more = Math.min(AT_ONCE - this.#running, this.#waiting.length); more > 0; more--) void this.#run()
   }
 
   async #store(piece: Outgoing): Promise<void> {

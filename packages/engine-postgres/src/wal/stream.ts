@@ -131,6 +131,7 @@ async function followTimeline(streaming: Streaming, place: Place): Promise<Place
     start: at,
     stored: place.from,
     began: place.began,
+    standby: facts.standby,
   }
   const stop = new AbortController()
   const both = AbortSignal.any([signal, stop.signal])

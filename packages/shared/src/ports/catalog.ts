@@ -186,7 +186,7 @@ export interface CatalogTransaction {
   recordWal(piece: WalFile, store: string): Promise<void>
   /** Of pieces that were deleted from a store. */
   forgetWal(source: string, store: string, names: readonly string[]): Promise<void>
-  /** WAL that is lost. The same again changes nothing. */
+  /** WAL that is lost. One that begins where a known one does replaces its end. */
   recordWalGap(gap: Omit<WalGap, 'detected_at'>): Promise<void>
   /** Replaces what the source's stream said before. */
   recordWalStream(state: Omit<WalStreamState, 'at'>): Promise<void>

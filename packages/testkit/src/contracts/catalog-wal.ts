@@ -109,19 +109,39 @@ export function walContract(open: OpenCatalog): void {
       tx.recordWalGap({ source: 'clinic', system_id, timeline: 1, ...ends, reason: 'lost' }),
     )
     expect(await at()).toBe(lsnText(6n * MB))
-    await record(7n, 8n)
+    // The slot was lost once more before anything behind the second gap was stored.
+    const more = { ...ends, from_lsn: lsnText(6n * MB), to_lsn: lsnText(20n * MB) }
+    await catalog.transaction(CLI, (tx) =>
+      tx.recordWalGap({ source: 'clinic', system_id, timeline: 1, ...more, reason: 'lost' }),
+    )
+    expect(await at()).toBe(lsnText(20n * MB))
+    await record(21n)
+    expect(await at()).toBe(lsnText(20n * MB))
+    await record(20n)
+    expect(await at()).toBe(lsnText(22n * MB))
+  })
+
+  test('a segment that comes late fills its hole', async () => {
+    await using place = await open()
+    const { catalog } = place
+    const at = async () => (await catalog.walEnd('clinic'))?.lsn
+    const record = (...numbers: bigint[]) =>
+      catalog.transaction(CLI, async (tx) => {
+        for (const n of numbers) await tx.recordWal(segment(1, n), 'local')
+      })
+    await record(4n, 5n, 7n, 8n)
     expect(await at()).toBe(lsnText(6n * MB))
     await record(6n)
     expect(await at()).toBe(lsnText(9n * MB))
   })
 
-  test('a gap is kept once, with both ends and why; a stream says how it does', async () => {
+  test('a gap is kept once, with both ends and why, and may grow; a stream says how it does', async () => {
     await using place = await open()
     const { catalog } = place
     const ends = { from_lsn: '0/3000000', to_timeline: 1, to_lsn: '16/B3000000' }
     const gap = { source: 'clinic', system_id: '73', timeline: 1, ...ends, reason: 'the slot\0 was lost' }
-    for (const reason of [gap.reason, 'again'])
-      await catalog.transaction(CLI, (tx) => tx.recordWalGap({ ...gap, reason }))
+    for (const to_lsn of ['16/B2000000', gap.to_lsn])
+      await catalog.transaction(CLI, (tx) => tx.recordWalGap({ ...gap, to_lsn }))
     const [found, ...more] = await catalog.walGaps('clinic')
     expect(found).toMatchObject({ ...gap, reason: 'the slot\u{fffd} was lost' })
     expect(more).toEqual([])

@@ -29,7 +29,8 @@ export class StoreSink implements WalSink {
     const file = await storeWal(this.#deps, this.#source, this.#store, { piece, content }, this.#signal)
     this.#health.stored(file)
     if (file.kind === 'tail') this.#tails.add(file.name)
-    else if (file.kind === 'segment') await this.#dropTails(file)
+    // Beside the acknowledgement: a slow segment may have thousands.
+    else if (file.kind === 'segment') void this.#dropTails(file)
   }
 
   async lost(gap: LostWal): Promise<void> {
@@ -41,7 +42,7 @@ export class StoreSink implements WalSink {
       await tx.recordWalGap({ source, ...gap })
       await tx.publish({ type: 'wal-gap.detected', subject: source, data: { source, ...ends } })
       const wish = { source, type: 'full', retention_class: 'full', trigger: 'first', scheduled_for: null } as const
-      const unique_key = `after-gap/${source}/${system_id}/${gap.timeline}/${gap.from_lsn}`
+      const unique_key = `after-gap/${source}/${system_id}/${gap.timeline}/${gap.from_lsn}/${gap.to_lsn}`
       await tx.enqueue({ job: 'take-backup', source, pool, config_hash, unique_key, params: wish })
     })
   }
@@ -53,16 +54,16 @@ export class StoreSink implements WalSink {
   /** Tails that an earlier worker left behind. */
   async forgetOldTails(): Promise<void> {
     const { name: source } = this.#source
-    const segments = new Set<string>()
+    const segments = new Map<string, boolean>()
     const tails: string[] = []
     for await (const { kind, name } of this.#deps.catalog.wal({ source, store: this.#store, kinds: ['tail'] }))
       if (kind === 'tail') tails.push(name)
     for (const tail of tails) {
       const segment = parseWalName(tail)!.segment!
-      if (!segments.has(segment) && (await this.#has(segment))) segments.add(segment)
-      if (!segments.has(segment)) this.#tails.add(tail)
+      if (!segments.has(segment)) segments.set(segment, await this.#has(segment))
+      if (segments.get(segment) === false) this.#tails.add(tail)
     }
-    await this.#forget(tails.filter((tail) => segments.has(parseWalName(tail)!.segment!)))
+    void this.#forget(tails.filter((tail) => !this.#tails.has(tail)))
   }
 
   async #has(segment: string): Promise<boolean> {
@@ -76,18 +77,19 @@ export class StoreSink implements WalSink {
     await this.#forget([...this.#tails].filter((tail) => parseWalName(tail)?.segment === segment))
   }
 
+  /** Never rejects: what stays behind is small, and nobody reads it. */
   async #forget(tails: readonly string[]): Promise<void> {
     if (tails.length === 0) return
     const { catalog, log } = this.#deps
     const { name: source, encrypt } = this.#source
-    const store = this.#deps.store(this.#store)
     for (const tail of tails) this.#tails.delete(tail)
-    await catalog.transaction(CAUSE, (tx) => tx.forgetWal(source, this.#store, tails))
     try {
+      const store = this.#deps.store(this.#store)
+      await catalog.transaction(CAUSE, (tx) => tx.forgetWal(source, this.#store, tails))
       for (const tail of tails)
         for (const key of walContentKeys(source, tail, encrypt)) await store.delete(key, this.#signal)
     } catch (error) {
-      // A store that lets this identity delete nothing keeps them; they are small, and nobody reads them.
+      // A store may let this identity delete nothing.
       log.debug({ source, store: this.#store, error }, 'tails of stored segments stay in the store')
     }
   }

@@ -34,7 +34,6 @@ export class StreamHealth {
       await this.#bad(error)
     } catch (cause) {
       // A catalog that is away: it is told once that is back, by the next try.
-      this.#told = null
       log.warn({ source: this.#source, error: cause }, 'that the WAL is not streamed could not be told')
     }
   }
@@ -72,14 +71,17 @@ export class StreamHealth {
   async #good(): Promise<void> {
     this.#badSince = null
     if (this.#settled) return
-    this.#settled = true
     const wasTold = this.#told !== null || (await this.#isOpen())
-    this.#told = null
-    if (!wasTold) return
+    if (!wasTold) {
+      this.#settled = true
+      return
+    }
     const data = { source: this.#source }
     await this.#deps.catalog.transaction(CAUSE, async (tx) => {
       await tx.publish({ type: 'wal-stream.recovered', subject: this.#source, data })
     })
+    this.#told = null
+    this.#settled = true
   }
 
   /** Told at once where only a person can help, else once it has lasted; and once. */
@@ -88,15 +90,18 @@ export class StreamHealth {
     this.#badSince ??= now
     this.#settled = false
     if (error.retryable && now - this.#badSince < TOLD_AFTER_MS) return
-    if (this.#told === error.message) return
-    const before = this.#told
-    this.#told = error.message
+    // By its code: texts carry positions that move.
+    if (this.#told === error.code) return
     // Told by the worker before this one, or before its restart.
-    if (before === null && (await this.#isOpen())) return
+    if (this.#told === null && (await this.#isOpen())) {
+      this.#told = error.code
+      return
+    }
     const data = { source: this.#source, error: error.toFailure() }
     await this.#deps.catalog.transaction(CAUSE, async (tx) => {
       await tx.publish({ type: 'wal-stream.failed', subject: this.#source, data })
     })
+    this.#told = error.code
   }
 
   async #isOpen(): Promise<boolean> {
