@@ -179,7 +179,8 @@ export class WalReceiver implements WalTaker, Disposable {
   async flushTail(): Promise<void> {
     const { spool, sink, stretch } = this.#parts
     const [from, to] = [this.#tailFrom, this.position]
-    if (to <= from || from < spool.start) return
+    // A segment that is full goes by itself.
+    if (to <= from || from < spool.start || to - spool.start >= BigInt(spool.segmentSize)) return
     const contents = this.#tail.summary()
     this.#tail = new Contents()
     this.#tailFrom = to
@@ -197,7 +198,7 @@ export class WalReceiver implements WalTaker, Disposable {
       this.#tailTrouble = null
     } catch (error) {
       // The next tail brings these bytes, unless the segment was full meanwhile and goes by itself.
-      if (this.#tailFrom === to) {
+      if (this.#tailFrom === to && from >= spool.start) {
         this.#tailFrom = from
         this.#tail = this.#tail.after(contents)
       }

@@ -48,7 +48,7 @@ export class Storing {
   async #run(): Promise<void> {
     this.#running++
     try {
-      for (let piece; (piece = this.#waiting.shift());) {
+      for (let piece; !this.#signal.aborted && (piece = this.#waiting.shift());) {
         const entry = { piece, done: false }
         this.#underWay.push(entry)
         await this.#store(piece)
