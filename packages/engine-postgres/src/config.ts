@@ -1,4 +1,5 @@
-import { ByteSize, Duration } from '@salvor/shared/vocabulary/source'
+import { bytesOf } from '@salvor/shared/vocabulary/amounts'
+import { ByteSize } from '@salvor/shared/vocabulary/source'
 import { z } from 'zod'
 import { parseServers, serviceOf } from './connect/servers.ts'
 
@@ -32,7 +33,10 @@ export const PostgresConfig = z.strictObject({
         .regex(/^[a-z0-9_]{1,63}$/, 'lower-case letters, digits and _, 63 characters at most')
         .optional(),
       /** How often what is new of an unfinished segment is stored. */
-      tail: Duration.default('5s'),
+      tail: z
+        .string()
+        .regex(/^[1-9]\d*(s|m)$/, 'seconds or minutes, such as 5s')
+        .default('5s'),
       /** WAL that may wait on this machine while no store takes it. */
       spool: ByteSize.default('2GB'),
       /** store: acknowledged once it is in a store. spool: once it is on this disk, which the next worker must see too. */
@@ -42,33 +46,8 @@ export const PostgresConfig = z.strictObject({
 })
 export type PostgresConfig = z.infer<typeof PostgresConfig>
 
-const UNITS: Readonly<Record<string, number>> = {
-  B: 1,
-  kB: 1e3,
-  KB: 1e3,
-  KiB: 2 ** 10,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-}
-
 export function walHoldBytes(config: PostgresConfig): bigint {
   return BigInt(bytesOf(config.max_wal_hold))
-}
-
-export function bytesOf(size: string): number {
-  const [, amount, unit] = /^([\d.]+)\s?(\w+)$/.exec(size)!
-  return Math.round(Number(amount) * UNITS[unit!]!)
-}
-
-const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3600_000, d: 86_400_000 }
-
-export function tailMs({ wal }: PostgresConfig): number {
-  const [, amount, unit] = /^(\d+)(\w+)$/.exec(wal.tail)!
-  return Number(amount) * (MILLISECONDS[unit!] ?? MILLISECONDS['d']!)
 }
 
 /** Name of the slot, if the configuration gives it none. */

@@ -1,6 +1,7 @@
+import { bytesOf, durationMs } from '@salvor/shared/vocabulary/amounts'
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { serversOf } from './connect/open-link.ts'
-import { bytesOf, PostgresConfig, slotOf, tailMs, walHoldBytes } from './config.ts'
+import { PostgresConfig, slotOf, walHoldBytes } from './config.ts'
 import { DEADLINES } from './environment.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
@@ -35,7 +36,7 @@ function open(config: PostgresConfig, context: EngineContext): Engine {
     slot: slotOf(config, context.source),
     unboundedSlot: config.unbounded_slot === 'accept',
     spoolBytes: bytesOf(config.wal.spool),
-    tailMs: tailMs(config),
+    tailMs: durationMs(config.wal.tail),
     acknowledge: config.wal.acknowledge,
   }
   return {

@@ -1,6 +1,7 @@
+import { durationMs } from '@salvor/shared/vocabulary/amounts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { after, backupOf, durationMs, retentionUntil } from './retention.ts'
+import { after, backupOf, retentionUntil } from './retention.ts'
 
 test('a year is a calendar year', () => {
   expect(after('2027-03-01T10:00:00.123456Z', '1y')).toBe('2028-03-01T10:00:00.123456Z')

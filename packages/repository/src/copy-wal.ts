@@ -32,7 +32,8 @@ export async function copyWal(request: WalCopyRequest, signal: AbortSignal): Pro
   if (document.sha256 !== document_sha256) throw corrupt(documentKey, 'it is not the one that the catalog recorded')
   const { filename, size_bytes, checksum_sha256 } = document.body
   const key = walContentKey(source, name, filename)
-  if (!(await isThere(to, key, size_bytes, signal))) {
+  const content = { key, size: size_bytes, sha256: checksum_sha256 }
+  if (!(await isThere(to, content, signal))) {
     const writer = await to.create(key, {}, signal)
     try {
       const hash = new StreamHash()
@@ -48,14 +49,23 @@ export async function copyWal(request: WalCopyRequest, signal: AbortSignal): Pro
       throw error
     }
   }
-  if (!(await isThere(to, documentKey, file.length, signal))) await putObject(to, documentKey, [file], signal)
+  const own = { key: documentKey, size: file.length, sha256: document.sha256 }
+  if (!(await isThere(to, own, signal))) await putObject(to, documentKey, [file], signal)
   return walFileOf(document.body, document.sha256)
 }
 
-/** An attempt before this one got so far. Objects are never overwritten; the verifier compares their bytes. */
-async function isThere(store: Store, key: string, size: number, signal: AbortSignal): Promise<boolean> {
+interface Wanted {
+  readonly key: string
+  readonly size: number
+  readonly sha256: string
+}
+
+/** An attempt before this one got so far. Objects are never overwritten: other bytes of that name are STORE_CONFLICT. */
+async function isThere(store: Store, { key, size, sha256 }: Wanted, signal: AbortSignal): Promise<boolean> {
   const found = await store.head(key, signal)
   if (found === null) return false
-  if (found.size !== size) throw new SalvorError('STORE_CONFLICT', { store: store.name, key })
+  const hash = new StreamHash()
+  if (found.size === size) for await (const chunk of store.read(key, null, signal)) hash.update(chunk)
+  if (found.size !== size || hash.hex() !== sha256) throw new SalvorError('STORE_CONFLICT', { store: store.name, key })
   return true
 }

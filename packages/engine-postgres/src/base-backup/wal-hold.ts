@@ -6,7 +6,7 @@ import type { Environment } from '../environment.ts'
 import type { Link } from '../protocol/link.ts'
 import { ServerError } from '../protocol/server-error.ts'
 import type { ServerFacts } from '../server-facts.ts'
-import { lsnValue } from './lsn.ts'
+import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 
 const LOOK_EVERY_MS = 5_000
 

@@ -7,7 +7,7 @@ import { PAGE, writeHead } from '../incremental/form.ts'
 import { assertStandsOn, fullLabel, parseLabel } from './label.ts'
 import { ScratchTable } from './scratch-table.ts'
 import { NewestIncremental, OlderIncremental, olderWhole } from './takers.ts'
-import { Tree } from './tree.ts'
+import { Tree } from '../data-folder/tree.ts'
 
 /** One state of a file: the value that fills each page. */
 type State = readonly number[]

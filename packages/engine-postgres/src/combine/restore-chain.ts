@@ -15,7 +15,7 @@ import { assertStandsOn, fullLabel, type Label } from './label.ts'
 import { readLevel, type Level, type LevelRead } from './read-level.ts'
 import { ScratchTable } from './scratch-table.ts'
 import { copyTaker, NewestIncremental, OlderIncremental, olderWhole, type Combined } from './takers.ts'
-import { Tree } from './tree.ts'
+import { Tree } from '../data-folder/tree.ts'
 
 export interface Chain {
   readonly full: ArtifactContent

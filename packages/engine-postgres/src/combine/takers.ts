@@ -4,7 +4,7 @@ import { TarInvalid } from '../tar/header.ts'
 import { PageRuns } from './page-runs.ts'
 import type { Taker } from './read-level.ts'
 import { hasPage, setPage, type ScratchTable, type WaitingFile } from './scratch-table.ts'
-import type { Tree } from './tree.ts'
+import type { Tree } from '../data-folder/tree.ts'
 
 /** Where combined files go, and what is still missing of them. */
 export interface Combined {

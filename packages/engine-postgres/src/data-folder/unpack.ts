@@ -1,9 +1,8 @@
-import { closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs'
-import { TarInvalid, type TarHeader } from '../tar/header.ts'
+import { closeSync, writeSync } from 'node:fs'
+import type { TarHeader } from '../tar/header.ts'
 import { tarParts } from '../tar/parts.ts'
-import { memberPath, pathBelow, shown } from './member-name.ts'
-
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+import { memberPath } from './member-name.ts'
+import { Tree } from './tree.ts'
 
 /**
  * Writes an archive's files and directories below `root`, a folder that nobody else writes to: 0700 and 0600, nothing
@@ -29,29 +28,18 @@ export async function unpack(
 }
 
 class Unpacking {
-  readonly #root: string
-  readonly #folders: Set<string>
+  readonly #tree: Tree
   #name = ''
   #file: number | null = null
 
   constructor(root: string, there: readonly string[]) {
-    this.#root = root
-    this.#folders = new Set(['', ...there])
+    this.#tree = new Tree(root, there)
   }
 
   begin(header: TarHeader): void {
     this.#name = memberPath(header)
-    if (header.type === 'directory') {
-      this.#folder(this.#name)
-      return
-    }
-    this.#folder(this.#name.slice(0, Math.max(0, this.#name.lastIndexOf('/'))))
-    try {
-      this.#file = openSync(pathBelow(this.#root, this.#name), NEW_FILE, 0o600)
-    } catch (error) {
-      const twice = (error as NodeJS.ErrnoException).code === 'EEXIST'
-      throw twice ? new TarInvalid(`${shown(this.#name)} comes twice`) : error
-    }
+    if (header.type === 'directory') this.#tree.folder(this.#name)
+    else this.#file = this.#tree.create(this.#name)
   }
 
   write(bytes: Buffer): void {
@@ -67,18 +55,5 @@ class Unpacking {
   close(): void {
     if (this.#file !== null) closeSync(this.#file)
     this.#file = null
-  }
-
-  #folder(name: string): void {
-    if (this.#folders.has(name)) return
-    const above = name.lastIndexOf('/')
-    this.#folder(above === -1 ? '' : name.slice(0, above))
-    try {
-      mkdirSync(pathBelow(this.#root, name), 0o700)
-    } catch (error) {
-      const clash = (error as NodeJS.ErrnoException).code === 'EEXIST'
-      throw clash ? new TarInvalid(`${shown(name)} is both a file and a directory`) : error
-    }
-    this.#folders.add(name)
   }
 }

@@ -7,6 +7,7 @@ import { ChangedPages } from './changed-pages.ts'
 import { DigestsWriter } from './digests-writer.ts'
 import { incrementalName, PAGE, writeHead } from './form.ts'
 import { DIGEST_BYTES, PageDigest } from './page-digest.ts'
+import { PageCutter } from './page-cutter.ts'
 import type { ParentFile } from './parent-file.ts'
 import { PushQueue } from './push-queue.ts'
 import { pagesOf } from './relation.ts'
@@ -35,9 +36,8 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
   readonly #digest: PageDigest
   readonly #digests: DigestsWriter
   readonly #changed: ChangedPages
-  readonly #held = Buffer.alloc(PAGE)
+  readonly #cutter = new PageCutter()
   readonly #own = Buffer.alloc(DIGEST_BYTES)
-  #filled = 0
   readonly #done: Promise<void>
   #closed = false
   #pages = 0
@@ -87,7 +87,8 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
         compared = this.#compared(part, path)
         if (compared === null || compared.before === null) await this.#out.write(part.block)
       } else if (part.kind === 'data') {
-        if (compared !== null) this.#look(compared, part.bytes)
+        const file = compared
+        if (file !== null) this.#cutter.cut(part.bytes, (page) => this.#page(file, page))
         if (member!.path === MANIFEST) this.#digests.manifest(part.bytes)
         if (compared === null || compared.before === null) await this.#out.write(part.bytes)
       } else if (compared?.before) await this.#emit(compared)
@@ -103,22 +104,6 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
     const before = this.#parent.digestsOf(path)
     if (before === null) this.#stored += pages
     return { header: Buffer.from(block), path, pages, before, page: 0 }
-  }
-
-  #look(file: Compared, bytes: Buffer): void {
-    for (let at = 0; at < bytes.length;) {
-      if (this.#filled === 0 && bytes.length - at >= PAGE) {
-        this.#page(file, bytes.subarray(at, at + PAGE))
-        at += PAGE
-        continue
-      }
-      const count = bytes.copy(this.#held, this.#filled, at)
-      at += count
-      this.#filled += count
-      if (this.#filled < PAGE) continue
-      this.#filled = 0
-      this.#page(file, this.#held)
-    }
   }
 
   #page(file: Compared, page: Buffer): void {

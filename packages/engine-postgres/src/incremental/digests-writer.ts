@@ -1,7 +1,8 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
+import { PAGE } from './form.ts'
+import { PageCutter } from './page-cutter.ts'
 import { DIGEST_BYTES, PageDigest } from './page-digest.ts'
 
-const PAGE = 8192
 const BUFFER = 256 * 1024
 
 export const DIGESTS_FORMAT = 'salvor-pg-parent'
@@ -12,9 +13,7 @@ export class DigestsWriter {
   readonly #digest: PageDigest | null
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER)
   #filled = 0
-  /** A page whose end is still to come. */
-  readonly #page = Buffer.alloc(PAGE)
-  #pageFilled = 0
+  readonly #cutter = new PageCutter()
   #manifest = false
 
   /** `key` null: no digests of pages, only the manifest. */
@@ -37,19 +36,7 @@ export class DigestsWriter {
 
   /** Bytes of the file that began last; whole pages over all calls. */
   pages(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length;) {
-      if (this.#pageFilled === 0 && bytes.length - at >= PAGE) {
-        this.#digestOf(bytes.subarray(at, at + PAGE))
-        at += PAGE
-        continue
-      }
-      const count = bytes.copy(this.#page, this.#pageFilled, at)
-      at += count
-      this.#pageFilled += count
-      if (this.#pageFilled < PAGE) continue
-      this.#pageFilled = 0
-      this.#digestOf(this.#page)
-    }
+    this.#cutter.cut(bytes, (page) => this.#digestOf(page))
   }
 
   #digestOf(page: Buffer): void {

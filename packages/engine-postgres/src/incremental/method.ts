@@ -1,5 +1,5 @@
 import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
-import { lsnValue } from '../base-backup/lsn.ts'
+import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 import { FIRST_MAJOR, GATE_REASONS, type GateName, type VersionGate } from './gates.ts'
 
 /** What a server says of itself that incrementals depend on. */

@@ -30,22 +30,44 @@ export class WalSpool implements AsyncDisposable {
   }
 
   /**
-   * Whole segments that an earlier stream left and that follow `resume` without a hole, oldest first; everything else is
-   * removed, since the server has it still or a store has it already.
+   * Whole segments that an earlier stream left and that follow `resume` without a hole, oldest first. What is stored by now and
+   * what is not whole is removed; the rest stays, since it may be acknowledged, and is taken up when the stream comes there.
    */
-  async takeUp(timeline: number, resume: bigint | null): Promise<bigint[]> {
+  async takeUp(timeline: number, resume: bigint): Promise<bigint[]> {
     const kept: bigint[] = []
-    let next = resume === null ? null : resume - (resume % BigInt(this.segmentSize))
-    for (const name of (await readdir(this.folder)).toSorted()) {
-      const start = parseWalName(name)?.kind === 'segment' ? segmentStart(name, this.segmentSize) : null
-      const whole = start !== null && (await stat(join(this.folder, name))).size === this.segmentSize
-      if (whole && start === next && name === segmentAt(timeline, start, this.segmentSize)) {
-        kept.push(start)
-        next = start + BigInt(this.segmentSize)
-        this.waiting += this.segmentSize
-      } else await rm(join(this.folder, name), { force: true, recursive: true })
+    const first = resume - (resume % BigInt(this.segmentSize))
+    let next = first
+    for (const one of await this.#left()) {
+      const isStored = one.timeline < timeline || (one.timeline === timeline && one.start < first)
+      if (isStored) await rm(join(this.folder, one.name), { force: true })
+      if (one.timeline !== timeline || one.start !== next) continue
+      kept.push(one.start)
+      next += BigInt(this.segmentSize)
+      this.waiting += this.segmentSize
     }
     return kept
+  }
+
+  /** Where the whole segments of a timeline begin that reach `at` or beyond without a hole; `at` where none does. */
+  async beginning(timeline: number, at: bigint): Promise<bigint> {
+    let begin = at
+    for (const one of (await this.#left()).toReversed()) {
+      if (one.timeline === timeline && one.start + BigInt(this.segmentSize) === begin) begin = one.start
+    }
+    return begin
+  }
+
+  /** Whole segments here, by timeline and position; everything else is removed. */
+  async #left(): Promise<{ readonly name: string; readonly timeline: number; readonly start: bigint }[]> {
+    const found = []
+    for (const name of (await readdir(this.folder)).toSorted()) {
+      const parsed = parseWalName(name)
+      const start = parsed?.kind === 'segment' ? segmentStart(name, this.segmentSize) : null
+      const whole = start !== null && (await stat(join(this.folder, name))).size === this.segmentSize
+      if (whole) found.push({ name, timeline: Number.parseInt(parsed!.timeline, 16), start })
+      else await rm(join(this.folder, name), { force: true, recursive: true })
+    }
+    return found
   }
 
   /** The segment that the next bytes belong to, empty. One of an earlier attempt is written anew, never appended to. */

@@ -62,7 +62,7 @@ async function firstPlace(streaming: Streaming, slot: Slot): Promise<Place> {
   const { request, facts, link, sink, signal, env } = streaming
   const { resume } = request
   const ancestors = await storeHistory(link, facts.timeline, sink, signal)
-  if (resume === null) return fresh(streaming, slot)
+  if (resume === null) return firstEver(streaming, await fresh(streaming, slot))
   assertSameCluster(resume, facts, env.context.source)
   const from = lsnValue(resume.lsn)
   const here = { timeline: resume.timeline, from, began: from }
@@ -104,6 +104,13 @@ async function fresh(streaming: Streaming, slot: Slot): Promise<Place> {
   const { facts } = streaming
   const at = floor(slot.restart ?? lsnValue(facts.position), streaming)
   return { timeline: facts.timeline, from: at, began: at }
+}
+
+/** A catalog that knows no WAL (a rebuilt one) begins with what lies in the spool: the slot may be ahead of it already. */
+async function firstEver({ request, facts, segmentSize }: Streaming, place: Place): Promise<Place> {
+  await using spool = await WalSpool.open(join(request.spool_dir, facts.systemId), segmentSize)
+  const from = await spool.beginning(place.timeline, place.from)
+  return { ...place, from, began: from }
 }
 
 async function afterGap({ sink, facts }: Streaming, lost: Place, next: Place, reason: string): Promise<Place> {

@@ -1,5 +1,5 @@
 import { constants, mkdirSync, openSync } from 'node:fs'
-import { pathBelow, shown } from '../data-folder/member-name.ts'
+import { pathBelow, shown } from './member-name.ts'
 import { TarInvalid } from '../tar/header.ts'
 
 const NEW_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW

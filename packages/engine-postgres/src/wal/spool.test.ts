@@ -1,0 +1,49 @@
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { segmentAt } from '@salvor/shared/vocabulary/wal'
+import { expect, test } from 'vitest'
+import { temporaryFolder } from '../engine.fixture.ts'
+import { WalSpool } from './spool.ts'
+
+const MB = 1 << 20
+const name = (timeline: number, n: number): string => segmentAt(timeline, BigInt(n * MB), MB)
+const at = (n: number): bigint => BigInt(n * MB)
+
+/** A spool in which a worker that died left whole segments of these timelines and numbers. */
+async function spoolWith(folder: string, left: readonly (readonly [timeline: number, n: number])[]): Promise<WalSpool> {
+  for (const [timeline, n] of left) writeFileSync(join(folder, name(timeline, n)), Buffer.alloc(MB))
+  return WalSpool.open(folder, MB)
+}
+
+test('a stream takes up what follows, drops what is stored, and throws away nothing else', async () => {
+  using folder = temporaryFolder()
+  const left = [
+    [1, 2],
+    [1, 3],
+    [1, 4],
+    [1, 6],
+    [2, 5],
+  ] as const
+  await using spool = await spoolWith(folder.path, left)
+  writeFileSync(join(folder.path, `${name(1, 7)}.partial`), 'half')
+  writeFileSync(join(folder.path, name(1, 8)), 'cut short')
+  expect(await spool.takeUp(1, at(3) + 5n)).toEqual([at(3), at(4)])
+  expect(spool.waiting).toBe(2 * MB)
+  // Behind a hole, and of the next timeline: acknowledged perhaps, and stored nowhere.
+  expect(readdirSync(folder.path).toSorted()).toEqual([name(1, 3), name(1, 4), name(1, 6), name(2, 5)])
+  expect(await spool.takeUp(2, at(5))).toEqual([at(5)])
+  expect(readdirSync(folder.path)).toEqual([name(2, 5)])
+})
+
+test('a catalog that knows nothing begins with what lies in the spool', async () => {
+  using folder = temporaryFolder()
+  await using spool = await spoolWith(folder.path, [
+    [1, 1],
+    [1, 3],
+    [1, 4],
+    [2, 2],
+  ])
+  expect(await spool.beginning(1, at(5))).toBe(at(3))
+  expect(await spool.beginning(1, at(6))).toBe(at(6))
+  expect(readdirSync(folder.path)).toHaveLength(4)
+})
