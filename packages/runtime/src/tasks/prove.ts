@@ -26,7 +26,14 @@ export async function prove(
   const { engine_facts } = manifest
   const newest = increments.at(-1)?.engine_facts ?? engine_facts
   const began = clock.monotonicMs()
-  const request = { target, in_place: false, increments, engine_facts, tablespaces: 'inside' } as const
+  const request = {
+    target,
+    in_place: false,
+    increments,
+    engine_facts,
+    tablespaces: 'inside',
+    proof_follows: true,
+  } as const
   const restored = await engine.restore(content, request, signal)
   const restore_ms = clock.monotonicMs() - began
   const checks = await engine.prove(target, config.settings.sources.get(source)?.checks ?? [], newest, signal)

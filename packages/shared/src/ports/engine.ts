@@ -93,6 +93,8 @@ export interface RestoreRequest {
   readonly engine_facts: SnapshotFacts['engine_facts']
   /** PostgreSQL: WAL to replay on it, and how far. */
   readonly recovery?: RecoveryRequest | undefined
+  /** `prove` follows at once: what it looks at need not be looked at here. */
+  readonly proof_follows?: true
   /** PostgreSQL: new places of tablespaces by their former ones; `inside`: all in the target itself, for a sandbox. */
   readonly tablespaces?: Readonly<Record<string, string>> | 'inside' | undefined
 }
