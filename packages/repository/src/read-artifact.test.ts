@@ -28,7 +28,8 @@ import { parseWrappedKeys, serializeWrappedKeys } from './wrapped-keys.ts'
 import { writeBackup } from './write-backup.ts'
 
 // Each round starts threads: a second or more on a busy machine.
-vi.setConfig({ testTimeout: 120_000 })
+const FULL = process.env['SALVOR_TEST_COUNTS'] === 'full'
+vi.setConfig({ testTimeout: FULL ? 7_200_000 : 120_000 })
 
 const ARTIFACT = `${AT}.db.zst.enc`
 const DATA = bytes(300_000)
@@ -87,7 +88,7 @@ test('content comes back in order, and to its places in a file, as often as it i
 
 test('a flipped bit anywhere in the artifact is refused, and only good bytes before it are handed out', async () => {
   const size = good.bytes(ARTIFACT).length
-  const rounds = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 2000 : 30
+  const rounds = FULL ? 2000 : 30
   for (let n = 0; n < rounds; n++) {
     const store = copy()
     store.flip(ARTIFACT, Math.floor((n * (size - 1)) / (rounds - 1)), n % 8)
