@@ -4,11 +4,17 @@ import { LinkLost, ServerError } from '../protocol/server-error.ts'
 import type { Address } from '../connect/address.ts'
 
 /** WAL that the server no longer has, or a slot that it gave up. */
-const GONE: ReadonlySet<string> = new Set(['58P01', '55000'])
+const UNUSABLE = '55000'
+const GONE: ReadonlySet<string> = new Set(['58P01', UNUSABLE])
 const IN_USE = '55006'
 
-export function isGone(error: unknown): boolean {
+export function isGone(error: unknown): error is ServerError {
   return error instanceof ServerError && GONE.has(error.sqlState)
+}
+
+/** The slot itself cannot be used: the server gave it up, or it is one of another kind. */
+export function isUnusable(error: ServerError): boolean {
+  return error.sqlState === UNUSABLE
 }
 
 /** What a broken stream means. */

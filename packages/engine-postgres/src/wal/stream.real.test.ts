@@ -148,35 +148,50 @@ test('segments in the spool are not lost when the server no longer has them', as
   await second.stop()
 })
 
-test('a slot that the server gave up is made anew, and the hole is told with both ends', async () => {
-  using folder = temporaryFolder()
-  const settings = {
-    ...SETTINGS,
-    max_slot_wal_keep_size: '2MB',
-    wal_keep_size: '0',
-    max_wal_size: '2MB',
-    min_wal_size: '2MB',
-  }
-  await using server = await startPostgres({ major: 17, settings, initdb: SMALL })
-  await createClinicPg(server.url, { rows: 10 })
-  const sink = new MemorySink()
-  await using first = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
-  await until('a first piece', () => sink.resume)
-  await first.stop()
-  const end = sink.resume!.lsn
-  for (let n = 0; n < 8; n++)
-    await server.query("SELECT pg_logical_emit_message(false, 'x', repeat('x', 500000)), pg_switch_wal()")
-  await server.query('CHECKPOINT')
-  const [lost] = await server.query('SELECT wal_status FROM pg_replication_slots')
-  expect(lost!['wal_status']).toBe('lost')
-  await using second = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
-  await until('the gap', () => sink.gaps.length > 0)
-  expect(sink.gaps).toHaveLength(1)
-  expect(sink.gaps[0]).toMatchObject({ timeline: 1, from_lsn: end, to_timeline: 1 })
-  expect(lsnValue(sink.gaps[0]!.to_lsn)).toBeGreaterThan(lsnValue(end))
-  await caughtUp(server, sink)
-  await second.stop()
-})
+const NO_SQL = 'host postgres backup 127.0.0.1/32 reject'
+const LEAST = { wal_keep_size: '0', max_wal_size: '2MB', min_wal_size: '2MB' }
+
+// Before 15 only SQL tells where a slot begins and of what kind it is: a role that has none must do, too.
+test.each([13, 17] as const)(
+  'a slot that PostgreSQL %i gave up is made anew, the hole is told with both ends, and no slot of others is touched',
+  async (major) => {
+    using folder = temporaryFolder()
+    const settings = { ...SETTINGS, ...LEAST, max_slot_wal_keep_size: '2MB', wal_level: 'logical' }
+    await using server = await startPostgres({ major, settings, initdb: SMALL, hba: [NO_SQL] })
+    await createClinicPg(server.url, { rows: 10 })
+    await server.query('CREATE ROLE backup LOGIN REPLICATION')
+    const url = server.url.replace('postgres@', 'backup@')
+    const sink = new MemorySink()
+    await using first = startStream(walEnvironment(url, folder.path), sink, join(folder.path, 'spool'))
+    await until('a first piece', () => sink.resume)
+    await first.stop()
+    const end = sink.resume!.lsn
+    for (let n = 0; n < 8; n++)
+      await server.query("SELECT pg_logical_emit_message(false, 'x', repeat('x', 500000)), pg_switch_wal()")
+    await server.query('CHECKPOINT')
+    const [lost] = await server.query('SELECT wal_status FROM pg_replication_slots')
+    expect(lost!['wal_status']).toBe('lost')
+    await using second = startStream(walEnvironment(url, folder.path), sink, join(folder.path, 'spool'))
+    await until('the gap', () => sink.gaps.length > 0)
+    expect(sink.gaps).toHaveLength(1)
+    expect(sink.gaps[0]).toMatchObject({ timeline: 1, from_lsn: end, to_timeline: 1 })
+    expect(lsnValue(sink.gaps[0]!.to_lsn)).toBeGreaterThan(lsnValue(end))
+    await caughtUp(server, sink)
+    await second.stop()
+    await server.query("SELECT pg_create_logical_replication_slot('theirs', 'pgoutput')")
+    await using third = startStream(
+      walEnvironment(url, folder.path, { slot: 'theirs' }),
+      sink,
+      join(folder.path, 'other'),
+    )
+    expect(await third.ended).toMatchObject({ code: 'WAL_NOT_STREAMED', message: expect.stringContaining('logical') })
+    const slots = await server.query('SELECT slot_name, slot_type FROM pg_replication_slots ORDER BY slot_name')
+    expect(slots).toEqual([
+      { slot_name: 'salvor_clinic', slot_type: 'physical' },
+      { slot_name: 'theirs', slot_type: 'logical' },
+    ])
+  },
+)
 
 test('a failover is followed: the old timeline up to the switch, the history, and the new one, without a hole', async () => {
   using folder = temporaryFolder()
