@@ -10,6 +10,7 @@ import { Contents } from './contents.ts'
 import type { WalEnvironment } from './environment.ts'
 import { WalExchange } from './exchange.ts'
 import { isGone, isUnusable, notStreamed, streamFailure } from './failures.ts'
+import { keepOtherSlots } from './other-hosts.ts'
 import { WalReceiver, type Stretch } from './receiver.ts'
 import { WalRecords } from './records.ts'
 import { segmentBytes } from './segment-bytes.ts'
@@ -50,14 +51,37 @@ export async function streamWal(
   try {
     const facts = await serverFacts(link, env.context.source, signal)
     assertBounded(facts, env)
-    const streaming: Streaming = { env, request, sink, link, facts, segmentSize: segmentBytes(facts), signal }
+    const segmentSize = segmentBytes(facts)
     const slot = await ensureSlot(link, env, env.slot, signal)
+    await using others = otherHosts(env, link, facts, signal)
+    const streaming: Streaming = { env, request, sink: others.watch(sink), link, facts, segmentSize, signal }
     let place = await firstPlace(streaming, slot)
     for (;;) place = await followTimeline(streaming, place, slot)
   } catch (error) {
     signal.throwIfAborted()
     throw error instanceof SalvorError ? error : streamFailure(error, env.context.source, link.address)
   }
+}
+
+/** Slots on the other hosts follow what is stored, for as long as the stream lives. */
+function otherHosts(env: WalEnvironment, { address }: Link, { systemId }: ServerFacts, signal: AbortSignal) {
+  let stored: bigint | null = null
+  const stop = new AbortController()
+  const both = AbortSignal.any([signal, stop.signal])
+  const keeping = keepOtherSlots({ env, streamed: address, systemId, stored: () => stored }, both)
+  const watch = (sink: WalSink): WalSink => ({
+    store: (piece, content, within) => sink.store(piece, content, within),
+    lost: (gap) => sink.lost(gap),
+    progress(progress) {
+      stored = lsnValue(progress.stored_lsn)
+      sink.progress(progress)
+    },
+  })
+  const end = async (): Promise<void> => {
+    stop.abort(new LinkLost('the stream ended'))
+    await keeping
+  }
+  return { watch, [Symbol.asyncDispose]: end }
 }
 
 async function firstPlace(streaming: Streaming, slot: Slot): Promise<Place> {
