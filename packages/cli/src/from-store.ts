@@ -2,8 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openCatalog } from '@salvor/catalog/open-catalog'
-import { findBackups } from '@salvor/repository/find-backups'
-import { findWal } from '@salvor/repository/find-wal'
+import { findStored } from '@salvor/repository/find-stored'
 import { loadConfig } from '@salvor/runtime/config/load-config'
 import type { LoadedConfig } from '@salvor/runtime/config/loaded-config'
 import { isStoreUrl, storeOfUrl, storeOnlyText } from '@salvor/runtime/config/store-url'
@@ -70,10 +69,14 @@ async function fill({ catalog, keyring, ...deps }: Deps, store: string, signal: 
   const unreadable: { key: string; error: Failure }[] = []
   let first: SalvorError | null = null
   let good = 0
-  for await (const found of findBackups(deps.store(store), keyring, signal)) {
+  for await (const { kind, found } of findStored(deps.store(store), keyring, signal)) {
     if (found.error !== null) {
-      first ??= found.error
+      if (kind === 'backup') first ??= found.error
       unreadable.push({ key: found.key, error: found.error.toFailure() })
+      continue
+    }
+    if (kind === 'wal') {
+      await catalog.transaction({ service: 'cli' }, (tx) => tx.recordWal(found.file, store))
       continue
     }
     const { backup, artifact_key: key } = found
@@ -85,10 +88,6 @@ async function fill({ catalog, keyring, ...deps }: Deps, store: string, signal: 
     })
   }
   if (good === 0 && first !== null) throw first
-  for await (const { key, file, error } of findWal(deps.store(store), keyring, signal)) {
-    if (error !== null) unreadable.push({ key, error: error.toFailure() })
-    else await catalog.transaction({ service: 'cli' }, (tx) => tx.recordWal(file, store))
-  }
   return unreadable
 }
 

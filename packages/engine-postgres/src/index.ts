@@ -13,6 +13,9 @@ import { restore } from './restore.ts'
 import { assertTarget } from './target.ts'
 import { walSource } from './wal/source.ts'
 
+/** What a host keeps too much in the meantime is little beside max_slot_wal_keep_size. */
+const OTHER_SLOTS_MS = 10_000
+
 type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove'>
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
@@ -37,6 +40,7 @@ function open(config: PostgresConfig, context: EngineContext): Engine {
     unboundedSlot: config.unbounded_slot === 'accept',
     spoolBytes: bytesOf(config.wal.spool),
     tailMs: durationMs(config.wal.tail),
+    otherSlotsMs: OTHER_SLOTS_MS,
     acknowledge: config.wal.acknowledge,
   }
   return {

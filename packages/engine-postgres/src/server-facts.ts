@@ -2,12 +2,11 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { whereIs } from './connect/address.ts'
 import { COMMAND_IDLE_MS, isStandby, show } from './connect/session.ts'
 import type { Link } from './protocol/link.ts'
+import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 
 export interface ServerFacts {
   readonly systemId: string
   readonly timeline: number
-  /** Where its WAL ended when it was asked. */
-  readonly position: string
   readonly version: string
   readonly versionNum: number
   readonly major: number
@@ -33,13 +32,11 @@ export async function serverFacts(link: Link, source: string, signal: AbortSigna
     const what = `PostgreSQL ${version} is not supported (${OLDEST} and newer are)`
     throw new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix: 'upgrade the server' })
   }
-  const [identity] = await link.rows('IDENTIFY_SYSTEM', COMMAND_IDLE_MS, signal)
-  const [systemId, timeline, position] = identity?.rows[0] ?? []
+  const { systemId, timeline } = await identity(link, signal)
   const keep = await show(link, 'max_slot_wal_keep_size', signal)
   return {
-    systemId: systemId ?? '',
-    timeline: Number(timeline),
-    position: position ?? '0/0',
+    systemId,
+    timeline,
     version,
     versionNum,
     major,
@@ -50,6 +47,20 @@ export async function serverFacts(link: Link, source: string, signal: AbortSigna
     replicationSlots: Number(await show(link, 'max_replication_slots', signal)),
     standby: await isStandby(link, signal),
   }
+}
+
+export interface Identity {
+  readonly systemId: string
+  readonly timeline: number
+  /** Where its WAL ends; of a standby, what it has received. */
+  readonly position: bigint
+}
+
+/** Who the server is, and how far it is now. */
+export async function identity(link: Link, signal: AbortSignal): Promise<Identity> {
+  const [set] = await link.rows('IDENTIFY_SYSTEM', COMMAND_IDLE_MS, signal)
+  const [systemId, timeline, position] = set?.rows[0] ?? []
+  return { systemId: systemId ?? '', timeline: Number(timeline), position: lsnValue(position ?? '0/0') }
 }
 
 /** `host:port/cluster_name`; the name only where the cluster has one. */

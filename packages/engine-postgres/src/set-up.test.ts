@@ -14,6 +14,16 @@ test('a role, its way in over TLS and the reload are told, names quoted where th
   )
 })
 
+test('of several servers each is told to bound what its slot keeps', () => {
+  const titles = (url: string): string =>
+    setUp({ url })
+      .map(({ title }) => title)
+      .join()
+  expect(titles('postgres://u@db1,db2/x')).toContain('a slot on each of these servers')
+  expect(titles('postgres://u@db1/x')).not.toContain('on each of these servers')
+  expect(lines('postgres://u@db1,db2/x')).toContain("ALTER SYSTEM SET max_slot_wal_keep_size = '16GB';")
+})
+
 test('a socket, a certificate and a service change the lines', () => {
   expect(lines('postgres://u@/db?host=/tmp')).toContain('local replication u peer')
   const badge = lines('postgres://u@db/x?sslcert=/c.pem&sslkey=/k.pem')

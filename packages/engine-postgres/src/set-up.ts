@@ -10,6 +10,7 @@ export function setUp({ url }: { readonly url: string }): readonly SetUpStep[] {
   const servers = serviceOf(url) === null ? parseServers(url) : null
   const addresses = servers === null || 'problem' in servers ? [] : servers.addresses
   const role = quoted(addresses[0]?.user ?? 'backup')
+  const several = addresses.length > 1
   const withCertificate = addresses.some(({ sslcert }) => sslcert !== null)
   const password = withCertificate ? [] : [`\\password ${role}`]
   const database = quoted(addresses[0]?.database ?? 'postgres')
@@ -35,7 +36,7 @@ export function setUp({ url }: { readonly url: string }): readonly SetUpStep[] {
       lines: [`GRANT pg_read_all_stats TO ${role};`],
     },
     {
-      title: 'Optional: the server itself limits what a slot may hold of pg_wal (else Salvor watches it: max_wal_hold)',
+      title: `${several ? 'For streaming WAL through a slot on each of these servers, which REPLICATION is enough for' : 'For streaming WAL'}: what a slot may make a server keep in pg_wal (backups alone: optional, else Salvor watches max_wal_hold)`,
       where: 'psql, as a superuser of each of these servers',
       lines: ["ALTER SYSTEM SET max_slot_wal_keep_size = '16GB';", 'SELECT pg_reload_conf();'],
     },

@@ -129,6 +129,23 @@ test('tails carry on where whole segments end, and one that does not touch does 
   expect(() => plan(known, time(172))).toThrow(second(169))
 })
 
+test('a source whose server was replaced is recovered from the cluster that has the target, the newest where several have it', () => {
+  const replaced = (one: StoredWal): StoredWal => ({ ...one, system_id: '8', name: `8 ${one.name}` })
+  const old = [base('a', 2, 4), base('b', 18, 20)]
+  const later = { ...base('c', 2, 4), system_id: '8', consistent_at: second(1000) }
+  const wal = segments(0, 4).map((one) =>
+    replaced({ ...one, first_commit_at: second(1001), last_commit_at: second(2000) }),
+  )
+  const known = facts([...old, later], [...segments(0, 10), ...wal])
+  expect(plan(known, time(100)).backup_id).toBe('b')
+  expect(plan(known, time(1500)).backup_id).toBe('c')
+  expect(plan(known, { kind: 'latest' }).backup_id).toBe('c')
+  expect(plan(known, { kind: 'lsn', lsn: position(40) }).backup_id).toBe('c')
+  expect(plan(known, { kind: 'lsn', lsn: position(150) }).backup_id).toBe('b')
+  expect(() => plan(known, time(500))).toThrow(second(1000))
+  expect(() => plan(known, { kind: 'name', name: 'nowhere' })).toThrow(/no restore point/)
+})
+
 test('a backup without WAL behind it is a window of one instant', () => {
   const alone = facts([base('a', 2, 4)], [])
   expect(recoveryWindow(alone)).toMatchObject([{ earliest_at: second(4), latest_at: second(4), backups: ['a'] }])

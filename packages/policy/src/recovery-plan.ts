@@ -4,7 +4,7 @@ import { lsnValue, type Lsn } from '@salvor/shared/vocabulary/lsn'
 import { shownTarget, type RecoveryTarget } from '@salvor/shared/vocabulary/recovery'
 import type { RestorePoint, StoredWal } from '@salvor/shared/vocabulary/wal'
 import { linesOf } from './recovery-window.ts'
-import { WalLine, type Reach, type RecoveryFacts } from './wal-line.ts'
+import { WalLine, type Reach, type RecoveryBase, type RecoveryFacts } from './wal-line.ts'
 
 export interface RecoveryWish {
   readonly source: string
@@ -36,18 +36,37 @@ export function planRecovery(facts: RecoveryFacts, wish: RecoveryWish): Recovery
     throw refused(
       named === null ? 'it has no backup that WAL can be replayed on' : `no WAL can be replayed on backup ${named}`,
     )
-  const newest = bases.reduce((a, b) => (a.consistent_at > b.consistent_at ? a : b))
-  const lines = linesOf(facts).filter(({ system_id }) => system_id === newest.system_id)
-  const { timeline } = wish
-  const line = timeline === null ? lines.at(-1) : new WalLine(facts, newest.system_id, timeline)
+  let first: SalvorError | null = null
+  for (const system_id of clustersOf(bases)) {
+    try {
+      return choose(reachesOf(facts, wish, bases, system_id, refused), wish.target, refused)
+    } catch (error) {
+      if (!(error instanceof SalvorError)) throw error
+      first ??= error
+    }
+  }
+  throw first!
+}
+
+/** A source whose server was replaced has the WAL of several clusters; the one with the newest backup comes first. */
+function clustersOf(bases: readonly RecoveryBase[]): readonly string[] {
+  const newestFirst = bases.toSorted((a, b) => (a.consistent_at > b.consistent_at ? -1 : 1))
+  return [...new Set(newestFirst.map(({ system_id }) => system_id))]
+}
+
+function reachesOf(
+  facts: RecoveryFacts,
+  { timeline }: RecoveryWish,
+  bases: readonly RecoveryBase[],
+  system_id: string,
+  refused: (reason: string) => SalvorError,
+): readonly Reach[] {
+  const lines = linesOf(facts).filter((line) => line.system_id === system_id)
+  const line = timeline === null ? lines.at(-1) : new WalLine(facts, system_id, timeline)
   const reaches = bases.flatMap((base) => line?.reachOf(base) ?? []).toSorted(byStop)
-  if (!line || reaches.length === 0)
-    throw refused(
-      timeline === null
-        ? 'no WAL is stored behind any backup'
-        : `no WAL of timeline ${timeline} is stored behind any backup`,
-    )
-  return choose(reaches, wish.target, refused)
+  if (line && reaches.length > 0) return reaches
+  const whose = timeline === null ? 'no WAL' : `no WAL of timeline ${timeline}`
+  throw refused(`${whose} is stored behind any backup`)
 }
 
 const byStop = (a: Reach, b: Reach): number => (lsnValue(a.base.stop_lsn) < lsnValue(b.base.stop_lsn) ? -1 : 1)

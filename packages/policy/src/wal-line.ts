@@ -2,6 +2,7 @@ import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { lsnText, lsnValue, type Lsn } from '@salvor/shared/vocabulary/lsn'
 import type { Ancestor } from '@salvor/shared/vocabulary/timeline-history'
 import type { StoredWal, WalStreamState } from '@salvor/shared/vocabulary/wal'
+import { coveredTails } from './superseded-tails.ts'
 
 /** A backup from which WAL can be replayed. */
 export interface RecoveryBase {
@@ -116,7 +117,9 @@ export class WalLine {
         piece.system_id === this.system_id &&
         (piece.kind === 'segment' || piece.kind === 'tail'),
     )
-    for (const piece of ranged.toSorted((a, b) => compare(startOf(a), startOf(b)) || compare(endOf(a), endOf(b)))) {
+    const covered = new Set(coveredTails(ranged))
+    const needed = ranged.filter((piece) => !covered.has(piece))
+    for (const piece of needed.toSorted((a, b) => compare(startOf(a), startOf(b)) || compare(endOf(a), endOf(b)))) {
       const last = runs.at(-1)
       if (last && startOf(piece) <= last.end) {
         last.pieces.push(piece)

@@ -2,26 +2,20 @@ import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
 import type { Backup } from '@salvor/shared/vocabulary/backup'
-import { parseManifestKey } from './layout.ts'
 import { backupOf } from './manifest.ts'
 import { artifactKeyOf, corrupt, readManifest, statArtifact } from './open-backup.ts'
 
-export type Found =
+export type FoundBackup =
   | { readonly key: string; readonly backup: Backup; readonly artifact_key: string; readonly error: null }
   | { readonly key: string; readonly backup: null; readonly error: SalvorError }
 
-/**
- * Every backup that a store holds, by its manifests alone, ascending by key: signature and canonical form checked, the artifact
- * there in its full size. One that cannot be trusted is given as an error and hides no other. Throws only when the store itself
- * cannot be read.
- */
-export async function* findBackups(store: Store, keyring: KeyRing, signal: AbortSignal): AsyncGenerator<Found> {
-  for await (const { key } of store.list('', signal)) {
-    if (parseManifestKey(key) !== null) yield await lookAt(store, key, keyring, signal)
-  }
-}
-
-async function lookAt(store: Store, key: string, keyring: KeyRing, signal: AbortSignal): Promise<Found> {
+/** A backup by its manifest alone: signature and canonical form checked, the artifact there in its full size. Throws what is not about this one. */
+export async function lookAtBackup(
+  store: Store,
+  key: string,
+  keyring: KeyRing,
+  signal: AbortSignal,
+): Promise<FoundBackup> {
   try {
     const address = { store, manifest_key: key, manifest_sha256: null, keyring }
     const { manifest, sha256 } = await readManifest(address, signal)

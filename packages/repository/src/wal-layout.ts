@@ -2,7 +2,7 @@ import type { ObjectKey } from '@salvor/shared/ports/store'
 import { parseWalName } from '@salvor/shared/vocabulary/wal'
 
 /** Names tried for the content of one piece when earlier attempts left theirs: objects are never overwritten. */
-export const WAL_NAMES = 9
+export const WAL_NAMES = 99
 
 /** Begins the key of everything of a source's WAL. */
 export function walPrefix(source: string): ObjectKey {
@@ -18,9 +18,9 @@ export function walContentKey(source: string, name: string, filename: string): O
   return `${folderOf(source, name)}${filename}`
 }
 
-/** Keys under which a piece may lie, its document first: without it there is no piece. */
-export function walContentKeys(source: string, name: string, encrypted: boolean): ObjectKey[] {
-  return [walDocumentKey(source, name), walContentKey(source, name, walFilename(name, 1, encrypted))]
+/** Begins the keys of everything of one piece, whatever attempt left it, and of no other piece. */
+export function walPiecePrefix(source: string, name: string): ObjectKey {
+  return `${folderOf(source, name)}${name}.`
 }
 
 /** `<name>.zst.enc`, and `<name>.2.zst.enc` for the second attempt. */
@@ -29,7 +29,9 @@ export function walFilename(name: string, attempt: number, encrypted: boolean): 
 }
 
 export function walFilenameFits(filename: string, name: string, encrypted: boolean): boolean {
-  return Array.from({ length: WAL_NAMES }, (_, i) => walFilename(name, i + 1, encrypted)).includes(filename)
+  if (filename === walFilename(name, 1, encrypted)) return true
+  const attempt = Number(filename.slice(name.length + 1).match(/^[1-9]\d?(?=\.)/)?.[0])
+  return attempt > 1 && filename === walFilename(name, attempt, encrypted)
 }
 
 /** Source and name of a document's key; null for the key of anything else. */

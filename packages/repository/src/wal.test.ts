@@ -1,4 +1,5 @@
 import { MemoryStore } from '@salvor/testkit/fakes/memory-store'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { expect, test } from 'vitest'
 import { bytes, codeOf, ID, KEYS, never, RING } from './backup.fixture.ts'
 import { publicOnly } from './key-file.ts'
@@ -90,7 +91,7 @@ test('a document at another name, another source or with another range is refuse
     { timeline: 2 },
     { kind: 'history' as const },
     { filename: '../../etc/passwd' },
-    { filename: `${SEGMENT}.10.zst.enc` },
+    { filename: `${SEGMENT}.100.zst.enc` },
     { frames: body.frames.slice(1) },
     { system_id: 'x' },
   ]) {
@@ -132,4 +133,26 @@ test('a store that fails in the middle leaves no piece', async () => {
   })
   await expect(writeWal(walRequest(store, DATA), never)).rejects.toThrow('the power went')
   expect(await codeOf(contentOf(store, SEGMENT))).toBe('STORE_NOT_FOUND')
+})
+
+test('a store that takes content and refuses documents for a while is not filled with orphans, and the piece gets there', async () => {
+  let refused = 12
+  const store = new MemoryStore({
+    before(operation, key) {
+      if (operation === 'finish' && key.endsWith('.json') && refused-- > 0)
+        throw new SalvorError('STORE_UNREACHABLE', { store: 'memory', reason: 'away' })
+    },
+  })
+  const unfinished = new Map()
+  const tries = async (more: Parameters<typeof walRequest>[2]): Promise<number> => {
+    for (let n = 1; ; n++) if ((await codeOf(writeWal(walRequest(store, DATA, more), never))) === 'resolved') return n
+  }
+  expect(await tries({ unfinished })).toBe(13)
+  expect(store.keys()).toEqual([at(`${SEGMENT}.json`), at(`${SEGMENT}.zst.enc`)])
+  expect((await contentOf(store, SEGMENT)).equals(DATA)).toBe(true)
+  // Workers that are killed again and again remember nothing: each leaves its content, and the next finds a name.
+  refused = 12
+  expect(await tries({ piece: tailPiece, content: () => [DATA.subarray(0, 4096)] })).toBe(13)
+  expect((await contentOf(store, tailPiece.name)).equals(DATA.subarray(0, 4096))).toBe(true)
+  expect(store.keys()).toContain(at(`${tailPiece.name}.13.zst.enc`))
 })

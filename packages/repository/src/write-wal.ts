@@ -20,6 +20,8 @@ const AT_ONCE = 4
 /** Segments above this get the largest frames, so that their list stays small. */
 const LARGE_SEGMENT = 256 << 20
 
+export type UnfinishedWal = Map<string, WalDocument>
+
 export interface WalRequest {
   readonly store: Store
   readonly keyring: KeyRing
@@ -34,6 +36,11 @@ export interface WalRequest {
   readonly piece: WalPiece
   /** The plain bytes, from the beginning each time it is called. */
   readonly content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+  /**
+   * Documents by name whose content is stored while they are not: kept by the caller from one try to the next, so that a store that
+   * refuses documents is not filled with content that nobody can open.
+   */
+  readonly unfinished?: UnfinishedWal
   /** For tests. */
   readonly frame_bytes?: number
 }
@@ -47,12 +54,14 @@ export async function writeWal(request: WalRequest, signal: AbortSignal): Promis
   if (!encrypt && store.capabilities.remote && !allowPlain) {
     throw new SalvorError('STORE_REFUSES_PLAIN', { store: store.name, source })
   }
+  const begun = await unfinishedOf(request)
   for (let attempt = 1; attempt <= WAL_NAMES; attempt++) {
     const filename = walFilename(piece.name, attempt, encrypt)
+    // The first name is nearly always free.
+    if (attempt > 1 && (await store.head(walContentKey(source, piece.name, filename), signal))) continue
     try {
-      const document = await writeContent(request, filename, signal)
-      const bytes = serializeWalDocument(document, request.keyring)
-      return walFileOf(document, await putObject(store, walDocumentKey(source, piece.name), [bytes], signal))
+      const document = (attempt === 1 && begun) || (await writeContent(request, filename, signal))
+      return await putDocument(request, document, signal)
     } catch (error) {
       if (!(error instanceof SalvorError) || error.code !== 'STORE_CONFLICT') throw error
       const there = await sameAsStored(request, signal)
@@ -60,6 +69,26 @@ export async function writeWal(request: WalRequest, signal: AbortSignal): Promis
     }
   }
   throw new SalvorError('STORE_CONFLICT', { store: store.name, key: walDocumentKey(source, piece.name) })
+}
+
+/** Without it there is no such piece. */
+async function putDocument(request: WalRequest, document: WalDocument, signal: AbortSignal): Promise<WalFile> {
+  const { store, keyring, source, unfinished } = request
+  unfinished?.set(document.name, document)
+  const bytes = serializeWalDocument(document, keyring)
+  const sha = await putObject(store, walDocumentKey(source, document.name), [bytes], signal)
+  unfinished?.delete(document.name)
+  return walFileOf(document, sha)
+}
+
+/** The document of an earlier try with these very bytes. */
+async function unfinishedOf(request: WalRequest): Promise<WalDocument | null> {
+  const { unfinished, piece, keyring, source, content } = request
+  const document = unfinished?.get(piece.name)
+  if (!document) return null
+  const mac = createHmac('sha256', macKey(keyring, source))
+  for await (const chunk of content()) mac.update(chunk)
+  return mac.digest('hex') === document.content_mac && document.system_id === piece.system_id ? document : null
 }
 
 /** The row of what is stored under this name, if its content is the one at hand; null: nothing is. */

@@ -1,9 +1,10 @@
 import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
-import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
 import { choreographyProblems } from './check-choreography.ts'
+import { keepDoing } from './keep-doing.ts'
 import type { Redelivery } from './dispatch/context.ts'
 import { createDispatch, type Dispatch } from './dispatch/dispatch.ts'
 import { healthServer } from './health.ts'
@@ -205,11 +206,7 @@ function startDuties(runtime: Runtime, { definitions, jobs }: ProcessOptions): {
     const log = deps.log.child({ service: name })
     // `deps` as it is at each look: a reload replaces what is behind it.
     const own: Deps = Object.create(deps, { log: { value: log } }) as Deps
-    try {
-      await duty.run(own, abort.signal)
-    } catch (error) {
-      if (!abort.signal.aborted) log.error({ error: asSalvorError(error) }, 'a duty of this service ended')
-    }
+    await keepDoing(log, abort.signal, () => duty.run(own, abort.signal))
   })
   return {
     async stop() {

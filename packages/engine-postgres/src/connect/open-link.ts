@@ -38,7 +38,18 @@ export async function openBeside(env: Environment, link: Link, mode: LinkMode, s
   const { passfile, addresses } = await serversOf(env)
   const { host, port } = link.address
   const address = addresses.find((other) => other.host === host && other.port === port)
-  return await Link.open(await complete(env, address ?? link.address, passfile, mode), mode, signal)
+  return await openAt(env, address ?? link.address, passfile, mode, signal)
+}
+
+/** A connection to one server of the source, whatever it is. */
+export async function openAt(
+  env: Environment,
+  address: Address,
+  passfile: string | null,
+  mode: LinkMode,
+  signal: AbortSignal,
+): Promise<Link> {
+  return await Link.open(await complete(env, address, passfile, mode), mode, signal)
 }
 
 export async function serversOf({ source, context }: Pick<Environment, 'source' | 'context'>): Promise<Servers> {

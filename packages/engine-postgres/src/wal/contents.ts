@@ -36,7 +36,7 @@ export class Contents implements RecordVisitor {
       both.commit(this.#first, 0n)
       both.commit(this.#last, this.#lastAt)
     }
-    both.#points.push(...earlier.restore_points, ...this.#points)
+    both.#points.push(...[...earlier.restore_points, ...this.#points].slice(0, MOST_POINTS))
     return both
   }
 

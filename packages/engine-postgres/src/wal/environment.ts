@@ -10,6 +10,8 @@ export interface WalEnvironment extends Environment {
   readonly spoolBytes: number
   /** What of an unfinished segment is new is stored this often. */
   readonly tailMs: number
+  /** How often the slots on the other hosts of the URL are moved on. */
+  readonly otherSlotsMs: number
   /** store: WAL is acknowledged once it is in a store · spool: once it is on the disk of the spool, which the next worker must see. */
   readonly acknowledge: 'store' | 'spool'
 }

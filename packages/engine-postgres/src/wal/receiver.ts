@@ -1,9 +1,9 @@
-import { asSalvorError, type SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { WalSink } from '@salvor/shared/ports/wal'
 import { shifted, type Instant } from '@salvor/shared/vocabulary/instant'
 import { lsnText } from '@salvor/shared/vocabulary/lsn'
-import { segmentAt, tailName, type WalContents, type WalPiece } from '@salvor/shared/vocabulary/wal'
+import { segmentAt, type WalContents, type WalPiece } from '@salvor/shared/vocabulary/wal'
 import type { Link } from '../protocol/link.ts'
+import { LinkLost } from '../protocol/server-error.ts'
 import { Contents } from './contents.ts'
 import type { WalEnvironment } from './environment.ts'
 import type { WalTaker } from './exchange.ts'
@@ -11,12 +11,14 @@ import { standbyStatus, type Keepalive, type WalHeader } from './messages.ts'
 import { WalRecords } from './records.ts'
 import type { WalSpool } from './spool.ts'
 import { Storing } from './storing.ts'
+import { Tails } from './tails.ts'
 
 const LOOK_EVERY_MS = 1000
 /** A commit takes its time before its record is written out: this much of the server's clock is not vouched for. */
 const COMMIT_UNDER_WAY_MS = 1000
 
-const LONGEST_LOOK = 8192n
+/** What is on its way to a store when a stream ends may arrive within this time. */
+const ARRIVAL_MS = 10_000
 
 export interface Stretch {
   readonly systemId: string
@@ -37,11 +39,14 @@ export interface ReceiverParts {
   readonly spool: WalSpool
   readonly sink: WalSink
   readonly stretch: Stretch
+  /** Ends this stretch. */
   readonly signal: AbortSignal
+  /** Ends everything. */
+  readonly all: AbortSignal
 }
 
 /** WAL of one timeline on its way from the server through the spool into the store, and what is told of it to the server. */
-export class WalReceiver implements WalTaker, Disposable {
+export class WalReceiver implements WalTaker, AsyncDisposable {
   position: bigint
   readonly storing: Storing
   readonly #parts: ReceiverParts
@@ -49,17 +54,18 @@ export class WalReceiver implements WalTaker, Disposable {
   #synced: bigint
   #serverEnd: bigint
   #segment: Contents = new Contents()
-  #tail: Contents = new Contents()
-  #tailFrom: bigint
-  #tailing: Promise<void> | null = null
-  #tailTrouble: SalvorError | null = null
+  readonly #tails: Tails
   #tailedAt = performance.now()
-  #syncing = false
+  /** Where the bytes end that are looked through. */
+  #seen: bigint
+  #syncing: Promise<void> | null = null
   #quiet: { readonly at: Instant; readonly position: bigint } | null = null
   #currentAt: Instant | null = null
   #room: (() => void) | null = null
   readonly #records: WalRecords
   readonly #timer: NodeJS.Timeout
+  readonly #cut: AbortController
+  readonly #storeSignal: AbortSignal
   readonly #fail: (error: unknown) => void
   readonly failed: Promise<never>
 
@@ -70,25 +76,34 @@ export class WalReceiver implements WalTaker, Disposable {
     this.#stored = stretch.stored
     this.#synced = stretch.start
     this.#serverEnd = stretch.stored
-    this.#tailFrom = stretch.stored
+    this.#seen = stretch.start
     const { promise, reject } = Promise.withResolvers<never>()
     promise.catch(() => undefined)
     this.#fail = reject
     this.storing = new Storing(signal, (end) => this.#advance(end))
+    this.#cut = new AbortController()
+    this.#storeSignal = AbortSignal.any([parts.all, this.#cut.signal])
+    this.#tails = new Tails({
+      timeline: stretch.timeline,
+      spool,
+      from: stretch.stored,
+      facts: (from, to) => this.#facts(from, to),
+      store: (piece, content) => parts.sink.store(piece, content, this.#storeSignal),
+      stored: (to) => this.#advance(to),
+      failed: (error) => this.#fail(error),
+    })
     this.failed = Promise.race([promise, this.storing.failed])
     this.failed.catch(() => undefined)
     this.#records = new WalRecords(stretch.start, spool.segmentSize, {
-      commit: (at, position) => this.#each(position, (contents) => contents.commit(at, position)),
-      restorePoint: (name, at, position) =>
-        this.#each(position, (contents) => contents.restorePoint(name, at, position)),
+      commit: (at, position) => this.#each((contents) => contents.commit(at, position)),
+      restorePoint: (name, at, position) => this.#each((contents) => contents.restorePoint(name, at, position)),
     })
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS)
   }
 
-  #each(position: bigint, act: (contents: Contents) => void): void {
+  #each(act: (contents: Contents) => void): void {
     act(this.#segment)
-    // A record may begin in the tail before and end in this one. One too many does no harm.
-    if (position + LONGEST_LOOK > this.#tailFrom) act(this.#tail)
+    this.#tails.note(this.#seen, act)
   }
 
   heard({ serverEnd, sentAt }: WalHeader, bytes: number): void {
@@ -116,12 +131,13 @@ export class WalReceiver implements WalTaker, Disposable {
       while (spool.bytes + rest.length > limit) await this.#untilRoom()
       const part = rest.subarray(0, spool.left)
       await spool.write(part)
+      this.#seen = this.position + BigInt(part.length)
       this.#records.push(part)
-      this.position += BigInt(part.length)
+      this.position = this.#seen
       rest = rest.subarray(part.length)
       if (spool.left === 0) await this.#endSegment()
     }
-    if (env.acknowledge === 'spool') void this.#sync()
+    if (env.acknowledge === 'spool') this.#sync()
   }
 
   get #full(): boolean {
@@ -143,8 +159,7 @@ export class WalReceiver implements WalTaker, Disposable {
     this.#synced = this.position
     const contents = this.#segment.summary()
     this.#segment = new Contents()
-    this.#tail = new Contents()
-    this.#tailFrom = this.position
+    this.#tails.segmentEnded(this.position)
     this.addSegment(start, contents)
     await spool.begin(stretch.timeline, this.position)
   }
@@ -163,7 +178,7 @@ export class WalReceiver implements WalTaker, Disposable {
     }
     this.storing.add({
       end,
-      store: () => sink.store(piece, () => spool.read(timeline, start, end)),
+      store: () => sink.store(piece, () => spool.read(timeline, start, end), this.#storeSignal),
       // Not before all before it is stored: after a crash a stream goes on from there, by what lies here.
       drop: () => spool.remove(timeline, start),
     })
@@ -175,61 +190,23 @@ export class WalReceiver implements WalTaker, Disposable {
     return { system_id, timeline, segment_size, start_lsn: lsnText(start), end_lsn: lsnText(end) }
   }
 
-  /** Stores what is new of the unfinished segment. */
-  async flushTail(): Promise<void> {
-    const { spool, sink, stretch } = this.#parts
-    const [from, to] = [this.#tailFrom, this.position]
-    // A segment that is full goes by itself.
-    if (to <= from || from < spool.start || to - spool.start >= BigInt(spool.segmentSize)) return
-    const contents = this.#tail.summary()
-    this.#tail = new Contents()
-    this.#tailFrom = to
-    const segment = segmentAt(stretch.timeline, from, spool.segmentSize)
-    const piece: WalPiece = {
-      ...this.#facts(from, to),
-      ...contents,
-      kind: 'tail',
-      name: tailName(segment, to),
-      current_at: null,
-    }
-    try {
-      await sink.store(piece, () => spool.read(stretch.timeline, from, to))
-      this.#advance(to)
-      this.#tailTrouble = null
-    } catch (error) {
-      // The next tail brings these bytes, unless the segment was full meanwhile and goes by itself.
-      if (this.#tailFrom === to && from >= spool.start) {
-        this.#tailFrom = from
-        this.#tail = this.#tail.after(contents)
-      }
-      throw error
-    }
-  }
-
   #look(): void {
     const { env, signal } = this.#parts
     if (signal.aborted) return
     this.#status(true)
     const now = performance.now()
-    if (this.#tailing === null && this.storing.idle && now - this.#tailedAt >= env.tailMs) {
+    if (!this.#tails.busy && this.storing.idle && now - this.#tailedAt >= env.tailMs) {
       this.#tailedAt = now
-      this.#tailing = this.flushTail()
-        .catch((thrown: unknown) => this.#tailFailed(asSalvorError(thrown)))
-        .finally(() => (this.#tailing = null))
+      this.#tails.start(this.position)
     }
     this.#report()
   }
 
-  #tailFailed(error: SalvorError): void {
-    // A segment that was stored meanwhile took the tail's file away.
-    if (this.#stored >= this.position || this.#parts.signal.aborted) return
-    if (error.retryable || error.code === 'INTERNAL') this.#tailTrouble = error
-    else this.#fail(error)
+  #sync(): void {
+    this.#syncing ??= this.#syncAll().finally(() => (this.#syncing = null))
   }
 
-  async #sync(): Promise<void> {
-    if (this.#syncing) return
-    this.#syncing = true
+  async #syncAll(): Promise<void> {
     try {
       while (this.#synced < this.position && !this.#parts.signal.aborted) {
         const reached = this.position
@@ -239,8 +216,6 @@ export class WalReceiver implements WalTaker, Disposable {
       }
     } catch (error) {
       this.#fail(error)
-    } finally {
-      this.#syncing = false
     }
   }
 
@@ -272,7 +247,7 @@ export class WalReceiver implements WalTaker, Disposable {
       current_at: this.#stored >= this.position ? this.#currentAt : null,
       spool_bytes: spool.bytes,
       full: this.#full,
-      trouble: this.storing.trouble ?? this.#tailTrouble,
+      trouble: this.storing.trouble ?? this.#tails.trouble,
     })
   }
 
@@ -281,15 +256,19 @@ export class WalReceiver implements WalTaker, Disposable {
     const { signal } = this.#parts
     let failure = null as { readonly error: unknown } | null
     this.failed.catch((error: unknown) => (failure = { error }))
-    while (!this.storing.idle || this.#tailing !== null) {
+    while (!this.storing.idle || this.#tails.busy) {
       signal.throwIfAborted()
       if (failure !== null) throw failure.error
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
-    await this.flushTail()
+    await this.#tails.flush(this.position)
   }
 
-  [Symbol.dispose](): void {
+  /** Waits for what is under way, so that a later stream finds nobody in its spool. */
+  async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
+    const cut = setTimeout(() => this.#cut.abort(new LinkLost('the stream ended')), ARRIVAL_MS)
+    await Promise.all([this.storing.ended(), this.#tails.ended(), this.#syncing])
+    clearTimeout(cut)
   }
 }

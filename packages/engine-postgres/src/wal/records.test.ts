@@ -85,6 +85,24 @@ test('a segment that begins within a record is read from the next one on', () =>
   expect(seen(wal, 5 * SEGMENT, 4096)).toHaveLength(1)
 })
 
+test('a commit counts when the last byte of its record has come, not when enough of it is known', () => {
+  const long = record({ manager: 1, info: 0, data: Buffer.concat([time(T), Buffer.alloc(20_001)]) })
+  const wal = paged(Buffer.concat([filler(100), long, filler(8)]), SEGMENT)
+  const found: string[] = []
+  const ends: number[] = []
+  const records = new WalRecords(BigInt(SEGMENT), SEGMENT, {
+    commit: (at) => void found.push(at),
+    restorePoint: () => undefined,
+  })
+  for (let at = 0; at < wal.length; at++) {
+    records.push(wal.subarray(at, at + 1))
+    if (found.length > ends.length) ends.push(at + 1)
+  }
+  // Three pages begin within the record; its padding need not come.
+  const length = long.readUInt32LE(0)
+  expect(ends).toEqual([40 + Math.ceil((24 + 2 + 100) / 8) * 8 + length + 2 * 24])
+})
+
 test('what follows a switch, or the end of a timeline, is zeros up to the next segment', () => {
   const change = record({ manager: 0, info: 0x40, data: Buffer.alloc(0) }).subarray(0, 24)
   change.writeUInt32LE(24, 0)

@@ -1,6 +1,6 @@
 import { instantOf, type Instant } from '@salvor/shared/vocabulary/instant'
 
-/** What is looked for in the WAL. Positions are those of the record's first byte. */
+/** What is looked for in the WAL, told when the record's last byte has come. Positions are those of its first byte. */
 export interface RecordVisitor {
   /** A transaction's end. */
   commit(at: Instant, position: bigint, xid: number): void
@@ -34,6 +34,8 @@ export class WalRecords {
   #recordAt = 0
   /** Bytes of records that are stepped over. */
   #skip = 0
+  /** Told once its record is whole, which is when no more than `padding` is left to step over. */
+  #found: { readonly tell: () => void; readonly padding: number } | null = null
   #synced = false
 
   constructor(start: bigint, segmentSize: number, visitor: RecordVisitor) {
@@ -75,6 +77,7 @@ export class WalRecords {
     } else if (info & OVERWRITES) {
       // The record at hand was never finished: the server broke off, and began anew here.
       this.#skip = 0
+      this.#found = null
       this.#restart()
     }
   }
@@ -83,6 +86,7 @@ export class WalRecords {
     if (this.#skip > 0) {
       const count = Math.min(this.#skip, room)
       this.#skip -= count
+      this.#tell()
       return count
     }
     if (this.#filled === 0) this.#recordAt = this.#position
@@ -91,6 +95,12 @@ export class WalRecords {
     this.#filled += count
     if (this.#filled === this.#wanted) this.#next(count)
     return count
+  }
+
+  #tell(): void {
+    if (this.#found === null || this.#skip > this.#found.padding) return
+    this.#found.tell()
+    this.#found = null
   }
 
   #restart(): void {
@@ -106,10 +116,12 @@ export class WalRecords {
       this.#wanted = Math.min(length, LOOKED_AT)
       return
     }
-    if (this.#filled > RECORD_HEADER) this.#open(Math.min(length, LOOKED_AT))
+    const tell = this.#filled > RECORD_HEADER ? this.#opened(Math.min(length, LOOKED_AT)) : null
+    if (tell) this.#found = { tell, padding: aligned(length) - length }
     const [info, manager] = [this.#record[16]! & 0xf0, this.#record[17]!]
     this.#skip = aligned(length) - this.#filled
     this.#restart()
+    this.#tell()
     if (manager === XLOG.id && info === XLOG.switch) this.#skipSegment(count)
   }
 
@@ -129,18 +141,20 @@ export class WalRecords {
     return manager === XACT.id && (operation === XACT.commit || operation === XACT.commitPrepared)
   }
 
-  #open(end: number): void {
+  /** What there is to tell of the record at hand. */
+  #opened(end: number): (() => void) | null {
     const data = mainData(this.#record, end)
-    if (data === null || data + 8 > end) return
+    if (data === null || data + 8 > end) return null
     const at = instantOf(this.#record.readBigInt64LE(data) + POSTGRES_EPOCH)
     const position = BigInt(this.#recordAt)
     if (this.#record[17] === XACT.id) {
-      this.#visitor.commit(at, position, this.#record.readUInt32LE(4))
-      return
+      const xid = this.#record.readUInt32LE(4)
+      return () => this.#visitor.commit(at, position, xid)
     }
-    const name = this.#record.subarray(data + 8, end)
-    const stop = name.indexOf(0)
-    this.#visitor.restorePoint(name.toString('utf8', 0, stop === -1 ? name.length : stop), at, position)
+    const bytes = this.#record.subarray(data + 8, end)
+    const stop = bytes.indexOf(0)
+    const name = bytes.toString('utf8', 0, stop === -1 ? bytes.length : stop)
+    return () => this.#visitor.restorePoint(name, at, position)
   }
 }
 

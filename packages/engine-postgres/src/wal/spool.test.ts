@@ -47,3 +47,21 @@ test('a catalog that knows nothing begins with what lies in the spool', async ()
   expect(await spool.beginning(1, at(6))).toBe(at(6))
   expect(readdirSync(folder.path)).toHaveLength(4)
 })
+
+test('the segment at hand can be read at the very moment at which it is finished', async () => {
+  using folder = temporaryFolder()
+  await using spool = await WalSpool.open(folder.path, MB)
+  const lengthOf = async (n: number): Promise<number> => {
+    let bytes = 0
+    for await (const chunk of spool.read(1, at(n), at(n + 1))) bytes += chunk.length
+    return bytes
+  }
+  for (let n = 1; n <= 20; n++) {
+    await spool.begin(1, at(n))
+    await spool.write(Buffer.alloc(MB, n))
+    const finished = spool.finish()
+    const reads = Promise.all(Array.from({ length: 4 }, () => lengthOf(n)))
+    await finished
+    expect(await reads).toEqual([MB, MB, MB, MB])
+  }
+})

@@ -126,8 +126,7 @@ export class WalSpool implements AsyncDisposable {
   async *read(timeline: number, from: bigint, to: bigint): AsyncGenerator<Uint8Array> {
     const size = BigInt(this.segmentSize)
     const name = segmentAt(timeline, from, this.segmentSize)
-    const atHand = name === this.#name && this.#file !== null
-    const file = await open(join(this.folder, atHand ? `${name}.partial` : name), READ)
+    const file = await this.#open(name)
     try {
       const buffer = Buffer.allocUnsafe(Math.min(PIECE, Number(to - from)))
       let offset = Number(from % size)
@@ -141,6 +140,13 @@ export class WalSpool implements AsyncDisposable {
     } finally {
       await file.close()
     }
+  }
+
+  /** A segment that is finished at this very moment has its own name by then. */
+  async #open(name: string): Promise<FileHandle> {
+    const whole = join(this.folder, name)
+    if (name !== this.#name) return await open(whole, READ)
+    return await open(`${whole}.partial`, READ).catch(() => open(whole, READ))
   }
 
   /** Of a segment that is stored. */

@@ -23,7 +23,7 @@ export class Storing {
   readonly #signal: AbortSignal
   readonly #stored: (end: bigint) => void
   readonly #fail: (error: unknown) => void
-  #running = 0
+  readonly #runs = new Set<Promise<void>>()
   /** Nothing is stored side by side before the first piece is: without it nobody could tell a hole from a beginning. */
   #begun = false
 
@@ -42,11 +42,21 @@ export class Storing {
 
   add(piece: Outgoing): void {
     this.#waiting.push(piece)
-    if (this.#running < (this.#begun ? AT_ONCE : 1)) void this.#run()
+    if (this.#runs.size < (this.#begun ? AT_ONCE : 1)) this.#start()
   }
 
+  /** Resolves when nothing is under way; nothing is begun any more once the signal has aborted. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#runs)
+  }
+
+  #start(): void {
+    const run = this.#run().finally(() => this.#runs.delete(run))
+    this.#runs.add(run)
+  }
+
+  /** Never rejects. */
   async #run(): Promise<void> {
-    this.#running++
     try {
       for (let piece; !this.#signal.aborted && (piece = this.#waiting.shift());) {
         const entry = { piece, done: false }
@@ -58,8 +68,6 @@ export class Storing {
       }
     } catch (error) {
       this.#fail(error)
-    } finally {
-      this.#running--
     }
   }
 
@@ -73,7 +81,7 @@ export class Storing {
 
   #begin(): void {
     this.#begun = true
-    for (let more = Math.min(AT_ONCE - this.#running, this.#waiting.length); more > 0; more--) void this.#run()
+    for (let more = Math.min(AT_ONCE - this.#runs.size, this.#waiting.length); more > 0; more--) this.#start()
   }
 
   async #store(piece: Outgoing): Promise<void> {

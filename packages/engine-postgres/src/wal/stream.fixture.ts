@@ -14,6 +14,7 @@ export function walEnvironment(url: string, folder: string, more: Partial<WalEnv
     unboundedSlot: false,
     spoolBytes: 1e9,
     tailMs: 500,
+    otherSlotsMs: 500,
     acknowledge: 'store',
     ...more,
   }

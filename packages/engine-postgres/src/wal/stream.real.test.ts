@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'
@@ -148,75 +148,114 @@ test('segments in the spool are not lost when the server no longer has them', as
   await second.stop()
 })
 
-test('a slot that the server gave up is made anew, and the hole is told with both ends', async () => {
-  using folder = temporaryFolder()
-  const settings = {
-    ...SETTINGS,
-    max_slot_wal_keep_size: '2MB',
-    wal_keep_size: '0',
-    max_wal_size: '2MB',
-    min_wal_size: '2MB',
-  }
-  await using server = await startPostgres({ major: 17, settings, initdb: SMALL })
-  await createClinicPg(server.url, { rows: 10 })
-  const sink = new MemorySink()
-  await using first = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
-  await until('a first piece', () => sink.resume)
-  await first.stop()
-  const end = sink.resume!.lsn
-  for (let n = 0; n < 8; n++)
-    await server.query("SELECT pg_logical_emit_message(false, 'x', repeat('x', 500000)), pg_switch_wal()")
-  await server.query('CHECKPOINT')
-  const [lost] = await server.query('SELECT wal_status FROM pg_replication_slots')
-  expect(lost!['wal_status']).toBe('lost')
-  await using second = startStream(walEnvironment(server.url, folder.path), sink, join(folder.path, 'spool'))
-  await until('the gap', () => sink.gaps.length > 0)
-  expect(sink.gaps).toHaveLength(1)
-  expect(sink.gaps[0]).toMatchObject({ timeline: 1, from_lsn: end, to_timeline: 1 })
-  expect(lsnValue(sink.gaps[0]!.to_lsn)).toBeGreaterThan(lsnValue(end))
-  await caughtUp(server, sink)
-  await second.stop()
-})
+const NO_SQL = 'host postgres backup 127.0.0.1/32 reject'
+const LEAST = { wal_keep_size: '0', max_wal_size: '2MB', min_wal_size: '2MB' }
 
-test('a failover is followed: the old timeline up to the switch, the history, and the new one, without a hole', async () => {
-  using folder = temporaryFolder()
-  await using primary = await startPostgres({ major: 17, settings: SETTINGS, initdb: SMALL })
-  await createClinicPg(primary.url, { rows: 100 })
-  await using standby = await startStandby(primary)
-  const both = `postgres://postgres@127.0.0.1:${primary.port},127.0.0.1:${standby.port}/postgres?target_session_attrs=read-write`
-  const sink = new MemorySink()
-  const start = () => startStream(walEnvironment(both, folder.path), sink, join(folder.path, 'spool'))
-  await using before = start()
-  const writer = startPgWriter(primary.url, { tps: 500 })
-  await until('a segment', () => sink.segments.length > 0)
-  await writer.stop()
-  await caughtUp(primary, sink)
-  await until('the standby to follow', async () => {
-    const [row] = await standby.query('SELECT pg_last_wal_replay_lsn()::text AS at')
-    return lsnValue(String(row!['at'])) >= lsnValue(sink.resume!.lsn)
-  })
-  await primary.kill9()
-  expect(await before.ended).toMatchObject({ code: 'SOURCE_BROKE_OFF', retryable: true })
-  await standby.query('SELECT pg_promote()')
-  await using after = start()
-  await using more = startPgWriter(standby.url, { tps: 500 })
-  await until('a segment of the new timeline', () => sink.segments.some(({ timeline }) => timeline === 2))
-  await more.stop()
-  await caughtUp(standby, sink)
-  expect(sink.gaps).toEqual([])
-  expect(sink.resume!.timeline).toBe(2)
-  const ancestors = parseHistory(sink.pieces.get('00000002.history')!.bytes.toString())
-  expect(ancestors.map(({ timeline }) => timeline)).toEqual([1])
-  const reached = (timeline: number) =>
-    [...sink.pieces.values()]
-      .filter(({ piece }) => piece.timeline === timeline && piece.start_lsn !== null)
-      .map(({ piece }) => ({ from: lsnValue(piece.start_lsn!), to: lsnValue(piece.end_lsn!) }))
-  const switched = ancestors[0]!.end
-  expect(reached(1).some(({ to }) => to >= switched)).toBe(true)
-  expect(reached(2).some(({ from, to }) => from <= switched && to > switched)).toBe(true)
-  expect(await expectSameAsServer(standby, sink)).toBeGreaterThanOrEqual(1)
-  await after.stop()
-})
+// Before 15 only SQL tells where a slot begins and of what kind it is: a role that has none must do, too.
+test.each([13, 17] as const)(
+  'a slot that PostgreSQL %i gave up is made anew, the hole is told with both ends, and no slot of others is touched',
+  async (major) => {
+    using folder = temporaryFolder()
+    const settings = { ...SETTINGS, ...LEAST, max_slot_wal_keep_size: '2MB', wal_level: 'logical' }
+    await using server = await startPostgres({ major, settings, initdb: SMALL, hba: [NO_SQL] })
+    await createClinicPg(server.url, { rows: 10 })
+    await server.query('CREATE ROLE backup LOGIN REPLICATION')
+    const url = server.url.replace('postgres@', 'backup@')
+    const sink = new MemorySink()
+    await using first = startStream(walEnvironment(url, folder.path), sink, join(folder.path, 'spool'))
+    await until('a first piece', () => sink.resume)
+    await first.stop()
+    const end = sink.resume!.lsn
+    for (let n = 0; n < 8; n++)
+      await server.query("SELECT pg_logical_emit_message(false, 'x', repeat('x', 500000)), pg_switch_wal()")
+    await server.query('CHECKPOINT')
+    const [lost] = await server.query('SELECT wal_status FROM pg_replication_slots')
+    expect(lost!['wal_status']).toBe('lost')
+    await using second = startStream(walEnvironment(url, folder.path), sink, join(folder.path, 'spool'))
+    await until('the gap', () => sink.gaps.length > 0)
+    expect(sink.gaps).toHaveLength(1)
+    expect(sink.gaps[0]).toMatchObject({ timeline: 1, from_lsn: end, to_timeline: 1 })
+    expect(lsnValue(sink.gaps[0]!.to_lsn)).toBeGreaterThan(lsnValue(end))
+    await caughtUp(server, sink)
+    await second.stop()
+    await server.query("SELECT pg_create_logical_replication_slot('theirs', 'pgoutput')")
+    await using third = startStream(
+      walEnvironment(url, folder.path, { slot: 'theirs' }),
+      sink,
+      join(folder.path, 'other'),
+    )
+    expect(await third.ended).toMatchObject({ code: 'WAL_NOT_STREAMED', message: expect.stringContaining('logical') })
+    const slots = await server.query('SELECT slot_name, slot_type FROM pg_replication_slots ORDER BY slot_name')
+    expect(slots).toEqual([
+      { slot_name: 'salvor_clinic', slot_type: 'physical' },
+      { slot_name: 'theirs', slot_type: 'logical' },
+    ])
+  },
+)
+
+test.each(process.env['SALVOR_TEST_COUNTS'] === 'full' ? ([14, 17] as const) : ([17] as const))(
+  'a failover of PostgreSQL %i is followed without a hole, though worker and primary are lost and only a slot kept the WAL',
+  async (major) => {
+    using folder = temporaryFolder()
+    await using primary = await startPostgres({ major, settings: { ...SETTINGS, ...LEAST }, initdb: SMALL })
+    await createClinicPg(primary.url, { rows: 100 })
+    await using standby = await startStandby(primary)
+    const both = `postgres://postgres@127.0.0.1:${primary.port},127.0.0.1:${standby.port}/postgres?target_session_attrs=read-write`
+    const sink = new MemorySink()
+    const spool = join(folder.path, 'spool')
+    const start = () => startStream(walEnvironment(both, folder.path), sink, spool)
+    await using before = start()
+    const writer = startPgWriter(primary.url, { tps: 500 })
+    await until('a segment', () => sink.segments.length > 0)
+    await writer.stop()
+    await caughtUp(primary, sink)
+    await until('the standby to follow', async () => {
+      const [row] = await standby.query('SELECT pg_last_wal_replay_lsn()::text AS at')
+      return lsnValue(String(row!['at'])) >= lsnValue(sink.resume!.lsn)
+    })
+    await until('the slot on the standby to follow', async () => {
+      const [slot] = await standby.query('SELECT restart_lsn::text AS at FROM pg_replication_slots')
+      return slot !== undefined && String(slot['at']) === sink.resume!.lsn
+    })
+    // What comes now is in no store yet, and neither server would keep it for itself.
+    sink.before = () => {
+      throw new SalvorError('STORE_UNREACHABLE', { store: 'memory', reason: 'away' })
+    }
+    await primary.query(
+      'CREATE TABLE filler AS SELECT repeat(md5(n::text), 20) AS t FROM generate_series(1, 12000) AS n',
+    )
+    await primary.query('CHECKPOINT')
+    const end = await wal(primary)
+    await until('the standby to follow', async () => {
+      const [row] = await standby.query('SELECT pg_last_wal_replay_lsn()::text AS at')
+      return lsnValue(String(row!['at'])) >= end
+    })
+    await standby.query('CHECKPOINT')
+    await primary.kill9()
+    expect(await before.ended).toMatchObject({ code: 'SOURCE_BROKE_OFF', retryable: true })
+    rmSync(spool, { recursive: true })
+    sink.before = () => undefined
+    await standby.query('SELECT pg_promote()')
+    await using after = start()
+    await using more = startPgWriter(standby.url, { tps: 500 })
+    await until('a segment of the new timeline', () => sink.segments.some(({ timeline }) => timeline === 2))
+    await more.stop()
+    await caughtUp(standby, sink)
+    expect(sink.gaps).toEqual([])
+    expect(sink.resume!.timeline).toBe(2)
+    const ancestors = parseHistory(sink.pieces.get('00000002.history')!.bytes.toString())
+    expect(ancestors.map(({ timeline }) => timeline)).toEqual([1])
+    const reached = (timeline: number) =>
+      [...sink.pieces.values()]
+        .filter(({ piece }) => piece.timeline === timeline && piece.start_lsn !== null)
+        .map(({ piece }) => ({ from: lsnValue(piece.start_lsn!), to: lsnValue(piece.end_lsn!) }))
+    const switched = ancestors[0]!.end
+    expect(reached(1).some(({ to }) => to >= switched)).toBe(true)
+    expect(reached(2).some(({ from, to }) => from <= switched && to > switched)).toBe(true)
+    expect(await expectSameAsServer(standby, sink)).toBeGreaterThanOrEqual(1)
+    await after.stop()
+  },
+)
 
 test('a server without a bound for slots is left alone, unless that was accepted', async () => {
   using folder = temporaryFolder()

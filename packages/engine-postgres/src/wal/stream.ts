@@ -4,16 +4,17 @@ import type { WalResume, WalSink, WalStreamRequest } from '@salvor/shared/ports/
 import { lsnText, lsnValue } from '@salvor/shared/vocabulary/lsn'
 import { openLink } from '../connect/open-link.ts'
 import type { Link } from '../protocol/link.ts'
-import { LinkLost, ServerError } from '../protocol/server-error.ts'
-import { serverFacts, type ServerFacts } from '../server-facts.ts'
+import { LinkLost, type ServerError } from '../protocol/server-error.ts'
+import { identity, serverFacts, type ServerFacts } from '../server-facts.ts'
 import { Contents } from './contents.ts'
 import type { WalEnvironment } from './environment.ts'
 import { WalExchange } from './exchange.ts'
-import { isGone, notStreamed, streamFailure } from './failures.ts'
+import { isGone, isUnusable, notStreamed, streamFailure } from './failures.ts'
+import { keepOtherSlots } from './other-hosts.ts'
 import { WalReceiver, type Stretch } from './receiver.ts'
 import { WalRecords } from './records.ts'
 import { segmentBytes } from './segment-bytes.ts'
-import { assertBounded, dropSlot, ensureSlot, type Slot } from './slot.ts'
+import { assertBounded, dropSlot, ensureSlot, notPhysical, type Slot } from './slot.ts'
 import { WalSpool } from './spool.ts'
 import { storeHistory } from './timelines.ts'
 
@@ -35,6 +36,8 @@ interface Place {
   readonly timeline: number
   readonly from: bigint
   readonly began: bigint
+  /** The slot was made anew for it: when the server has no WAL from there either, that is no reason to try again at once. */
+  readonly renewed?: true
 }
 
 /** Streams one server's WAL until it fails or is stopped. */
@@ -48,14 +51,37 @@ export async function streamWal(
   try {
     const facts = await serverFacts(link, env.context.source, signal)
     assertBounded(facts, env)
-    const streaming: Streaming = { env, request, sink, link, facts, segmentSize: segmentBytes(facts), signal }
+    const segmentSize = segmentBytes(facts)
     const slot = await ensureSlot(link, env, env.slot, signal)
+    await using others = otherHosts(env, link, facts, signal)
+    const streaming: Streaming = { env, request, sink: others.watch(sink), link, facts, segmentSize, signal }
     let place = await firstPlace(streaming, slot)
-    for (;;) place = await followTimeline(streaming, place)
+    for (;;) place = await followTimeline(streaming, place, slot)
   } catch (error) {
     signal.throwIfAborted()
     throw error instanceof SalvorError ? error : streamFailure(error, env.context.source, link.address)
   }
+}
+
+/** Slots on the other hosts follow what is stored, for as long as the stream lives. */
+function otherHosts(env: WalEnvironment, { address }: Link, { systemId }: ServerFacts, signal: AbortSignal) {
+  let stored: bigint | null = null
+  const stop = new AbortController()
+  const both = AbortSignal.any([signal, stop.signal])
+  const keeping = keepOtherSlots({ env, streamed: address, systemId, stored: () => stored }, both)
+  const watch = (sink: WalSink): WalSink => ({
+    store: (piece, content, within) => sink.store(piece, content, within),
+    lost: (gap) => sink.lost(gap),
+    progress(progress) {
+      stored = lsnValue(progress.stored_lsn)
+      sink.progress(progress)
+    },
+  })
+  const end = async (): Promise<void> => {
+    stop.abort(new LinkLost('the stream ended'))
+    await keeping
+  }
+  return { watch, [Symbol.asyncDispose]: end }
 }
 
 async function firstPlace(streaming: Streaming, slot: Slot): Promise<Place> {
@@ -99,11 +125,11 @@ function assertSameCluster(resume: WalResume, facts: ServerFacts, source: string
 
 const floor = (position: bigint, { segmentSize }: Streaming): bigint => position - (position % BigInt(segmentSize))
 
-/** Where the slot's own WAL begins. */
-async function fresh(streaming: Streaming, slot: Slot): Promise<Place> {
-  const { facts } = streaming
-  const at = floor(slot.restart ?? lsnValue(facts.position), streaming)
-  return { timeline: facts.timeline, from: at, began: at }
+/** Where the slot's own WAL begins; where the server does not tell that, the WAL that it writes now is there at least. */
+async function fresh({ link, facts, segmentSize, signal }: Streaming, { restart }: Slot): Promise<Place> {
+  const here = restart === null ? await identity(link, signal) : { timeline: facts.timeline, position: restart }
+  const at = here.position - (here.position % BigInt(segmentSize))
+  return { timeline: here.timeline, from: at, began: at }
 }
 
 /** A catalog that knows no WAL (a rebuilt one) begins with what lies in the spool: the slot may be ahead of it already. */
@@ -126,7 +152,7 @@ async function afterGap({ sink, facts }: Streaming, lost: Place, next: Place, re
 }
 
 /** Streams one timeline to its end, and gives where the next goes on; or a new place, when the server lost what was asked for. */
-async function followTimeline(streaming: Streaming, place: Place): Promise<Place> {
+async function followTimeline(streaming: Streaming, place: Place, slot: Slot): Promise<Place> {
   const { env, request, sink, link, facts, segmentSize, signal } = streaming
   const start = floor(place.from, streaming)
   await using spool = await WalSpool.open(join(request.spool_dir, facts.systemId), segmentSize)
@@ -142,7 +168,7 @@ async function followTimeline(streaming: Streaming, place: Place): Promise<Place
   }
   const stop = new AbortController()
   const both = AbortSignal.any([signal, stop.signal])
-  using receiver = new WalReceiver({ env, link, spool, sink, stretch, signal: both })
+  await using receiver = new WalReceiver({ env, link, spool, sink, stretch, signal: both, all: signal })
   try {
     for (const segment of left) receiver.addSegment(segment, await contentsOf(spool, place.timeline, segment))
     await spool.begin(place.timeline, at)
@@ -152,8 +178,12 @@ async function followTimeline(streaming: Streaming, place: Place): Promise<Place
       await Promise.race([link.run(command, exchange, () => SILENT_MS, both), receiver.failed])
     } catch (error) {
       if (!isGone(error)) throw error
+      // A slot that it is not known for is dropped only after the server has streamed from it.
+      if (!slot.physical && !place.renewed && isUnusable(error)) throw notPhysical(env.context.source, env.slot, error)
       await receiver.drain()
       const from = receiver.position > place.from ? receiver.position : place.from
+      if (place.renewed && from === place.from)
+        throw new LinkLost(`the server removes WAL faster than it can be streamed: ${error.message}`)
       return await newSlot(streaming, { ...place, from }, error)
     }
     if (exchange.next === null) throw new LinkLost('the server ended the stream')
@@ -172,14 +202,13 @@ async function contentsOf(spool: WalSpool, timeline: number, start: bigint) {
 }
 
 /** The server removed WAL that was not stored yet: a new slot, and a hole that everybody is told of. */
-async function newSlot(streaming: Streaming, lost: Place, cause: unknown): Promise<Place> {
+async function newSlot(streaming: Streaming, lost: Place, { message: reason }: ServerError): Promise<Place> {
   const { link, env, signal } = streaming
-  const reason = cause instanceof ServerError ? cause.message : 'the replication slot was lost'
   await dropSlot(link, env.slot, signal)
   const slot = await ensureSlot(link, env, env.slot, signal)
   const next = await fresh(streaming, slot)
-  if (next.timeline === lost.timeline && next.from <= lost.from) return lost
-  return await afterGap(streaming, lost, next, reason)
+  if (next.timeline === lost.timeline && next.from <= lost.from) return { ...lost, renewed: true }
+  return { ...(await afterGap(streaming, lost, next, reason)), renewed: true }
 }
 
 async function nextTimeline(

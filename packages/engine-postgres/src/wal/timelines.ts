@@ -21,7 +21,7 @@ export async function storeHistory(
   if (filename !== name || typeof content !== 'string')
     throw new LinkLost('another timeline history than was asked for')
   const ancestors = parseHistory(content)
-  await sink.store(historyPiece(name, timeline), () => [Buffer.from(content)])
+  await sink.store(historyPiece(name, timeline), () => [Buffer.from(content)], signal)
   return ancestors
 }
 

@@ -41,7 +41,11 @@ export interface WalProgress {
 /** Where a stream puts what it receives. */
 export interface WalSink {
   /** Resolves when the piece is durable in a store and in the catalog: only then is it acknowledged to the server. */
-  store(piece: WalPiece, content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>
+  store(
+    piece: WalPiece,
+    content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void>
   /** Resolves when it is in the catalog. */
   lost(gap: LostWal): Promise<void>
   /** Called at least every few seconds. */

@@ -26,5 +26,7 @@ export async function streamSource(deps: Deps, name: string, health: StreamHealt
   } catch (error) {
     // Another worker has it by now.
     if (!lease.lost.aborted) throw error
+  } finally {
+    await sink.ended()
   }
 }

@@ -41,6 +41,8 @@ export async function streamSources(deps: Deps, signal: AbortSignal): Promise<vo
       await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
     }
   } finally {
+    // Whatever ended this: nothing of it goes on.
+    for (const { abort } of streams.values()) abort.abort()
     await Promise.all(running)
   }
 }
