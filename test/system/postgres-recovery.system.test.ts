@@ -101,6 +101,11 @@ test('a DELETE by mistake is undone: the WAL is streamed, and any instant comes 
   const latest = await restoredRows(home, 'latest', '--at', 'latest')
   expect([latest.rows, latest.patients]).toEqual([end.visits, 1000])
 
+  const look = ['--name', 'before the mistake', '--pause', '--start'] as const
+  const paused = await home.run('restore', 'clinic', '--to', home.path('paused'), ...look)
+  expect(`${paused.code} ${paused.stdout}`).toMatch(/^0 [^]*started: stopped .* timeline 1, it pauses there/)
+  expect(readdirSync(home.path('paused'))).toContain('recovery.signal')
+
   const tomorrow = await home.run('restore', 'clinic', '--to', home.path('never'), '--at', '2099-01-01 00:00', '--json')
   expect(tomorrow.code).toBe(2)
   expect(tomorrow.stdout).toContain('TARGET_OUTSIDE_WINDOW')

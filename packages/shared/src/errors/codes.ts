@@ -199,6 +199,12 @@ export const CODES = {
     'nothing was put in place; look at the reason and run it again',
     false,
   ),
+  NO_SERVER_HERE: row('No server can be started on this machine: {missing} is missing', '{fix}', false, 2),
+  RECOVERY_FAILED: row(
+    'The server in {target} ended before {wanted}: {reason}',
+    'restore again into a new place, to a target before that (salvor window SOURCE), or look with salvor verify at what is stored',
+    false,
+  ),
   CHECKS_FAILED: row('{count} of the checks failed: {names}', 'salvor verify {backup} --level restore', false, 4),
   NO_GOOD_COPY: row(
     'No store has a good copy of {backup}',

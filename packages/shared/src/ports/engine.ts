@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
-import type { RecoveryTarget } from '../vocabulary/recovery.ts'
+import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { ArtifactContent, SnapshotSink } from './artifact.ts'
@@ -69,6 +69,8 @@ export interface RecoveryRequest {
   readonly pause: boolean
   /** The instant whose state comes back. */
   readonly recovers_to: Instant
+  /** Where the last commit begins that is to be replayed, for a target at which the server itself misses nothing; null: any other. */
+  readonly last_commit_lsn: Lsn | null
   readonly wal: readonly RecoveryWal[]
 }
 
@@ -173,6 +175,17 @@ export interface Engine {
   offlineSnapshot(target: string, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
   /** Writes into a new place beside the target, checks it, then puts it in place; a failure leaves what was there. */
   restore(content: ArtifactContent, request: RestoreRequest, signal: AbortSignal): Promise<RestoreFacts>
+  /** What `recover` needs is on this machine; NO_SERVER_HERE. */
+  assertRecoverable?(engineFacts: SnapshotFacts['engine_facts']): Promise<void>
+  /**
+   * Runs a server on what was restored, alone and without a network, until it has replayed all that it was told to, and stops it.
+   * RECOVERY_FAILED: it ended before. Absent: a restore leaves nothing to be replayed.
+   */
+  recover?(
+    restored: string,
+    recovery: Pick<RecoveryRequest, 'target' | 'pause' | 'last_commit_lsn'> | null,
+    signal: AbortSignal,
+  ): Promise<RecoveryReached>
   /** Opens a restored copy with the real engine, isolated, and runs the engine's own checks and the source's. CANNOT_VERIFY_HERE when a program is missing. */
   prove(
     restored: string,

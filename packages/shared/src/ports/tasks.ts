@@ -1,7 +1,7 @@
 import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
-import type { RecoveryTarget } from '../vocabulary/recovery.ts'
+import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
 
@@ -11,6 +11,8 @@ export interface RecoveryInput {
   readonly timeline: number
   readonly pause: boolean
   readonly recovers_to: Instant
+  /** See `RecoveryRequest`. */
+  readonly last_commit_lsn: Lsn | null
   readonly wal: readonly {
     readonly store: string
     readonly name: string
@@ -98,9 +100,16 @@ export interface TaskTable {
       readonly target: string
       readonly in_place: boolean
       readonly recovery?: RecoveryInput | undefined
+      /** A server is run on it to the target, and stopped. */
+      readonly start?: boolean | undefined
       /** New places by former ones. */
       readonly tablespaces?: Readonly<Record<string, string>> | undefined
     }
-    output: { readonly recovered_to: string; readonly checks: readonly Check[] }
+    output: {
+      readonly recovered_to: string
+      readonly checks: readonly Check[]
+      /** Null: no server was started. */
+      readonly reached: RecoveryReached | null
+    }
   }
 }
