@@ -221,6 +221,13 @@ export const CODES = {
   ),
   WAL_NOT_STREAMED: row('{source}: the WAL is not streamed: {reason}', '{fix}', false),
   WAL_MISSING: row('{source}: {name} is not stored', 'salvor window {source}', false),
+  WAL_DAMAGED: row(
+    '{source}: {count} pieces of WAL are missing or damaged in {store}, the first {first}: {reason}',
+    'salvor window {source}',
+    false,
+    4,
+  ),
+  RECOVERY_NOT_PROVEN: row('{source} does not come back to {to}: {reason}', 'salvor window {source}', false, 4),
   TARGET_OUTSIDE_WINDOW: row('{source} cannot be restored to {target}: {reason}', 'salvor window {source}', false, 2),
 
   // The product itself.

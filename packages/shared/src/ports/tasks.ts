@@ -22,6 +22,13 @@ export interface RecoveryInput {
   }[]
 }
 
+/** A piece of WAL that is not in a store as the catalog says. */
+export interface WalFault {
+  readonly name: string
+  readonly missing: boolean
+  readonly reason: string
+}
+
 /** Heavy halves of jobs. Each runs in a child process of its own, so that the service's event loop stays free and a crash is one run's. */
 export interface Tasks {
   run<K extends keyof TaskTable>(
@@ -85,13 +92,28 @@ export interface TaskTable {
     input: CopyAddress & { readonly level: 'checksum' | 'decode' }
     output: { readonly checks: readonly Check[] }
   }
+  /** Looks whether pieces of WAL are in a store, and decodes the ones of which that is asked. Faults are those of pieces alone. */
+  'inspect-wal': {
+    input: {
+      readonly source: string
+      readonly store: string
+      readonly pieces: readonly { readonly name: string; readonly document_sha256: string; readonly decode: boolean }[]
+    }
+    output: { readonly decoded: number; readonly faults: readonly WalFault[] }
+  }
   /** Restores the last of a chain into a sandbox, opens it with the real engine, runs the checks, removes it. */
   prove: {
     input: {
       readonly source: string
       readonly chain: readonly CopyAddress[]
+      /** WAL is replayed on it, to a target, before it is opened. */
+      readonly recovery?: RecoveryInput | undefined
     }
-    output: { readonly checks: readonly Check[]; readonly restore_ms: number }
+    output: {
+      readonly checks: readonly Check[]
+      readonly restore_ms: number
+      readonly reached: RecoveryReached | null
+    }
   }
   restore: {
     input: {
