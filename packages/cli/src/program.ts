@@ -129,7 +129,10 @@ function addRestore(program: Command): void {
   const restore = program
     .command('restore <source-or-backup>')
     .description('bring a backup back to a new place, or in place')
-    .requiredOption('--to <target>', 'a new file (SQLite) or folder (PostgreSQL)')
+    .requiredOption(
+      '--to <target>',
+      'a new file (SQLite) or folder (PostgreSQL); -: its bytes, or a tar of it, to stdout',
+    )
     .option('--backup <backup>', 'a certain one (default: the newest)')
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')

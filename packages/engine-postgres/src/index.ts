@@ -11,12 +11,13 @@ import { prove } from './prove.ts'
 import { setUp } from './set-up.ts'
 import { assertRecoverable, recover } from './recovery/recover.ts'
 import { restore } from './restore.ts'
+import { restoreStream } from './stream/restore-stream.ts'
 import { assertTarget } from './target.ts'
 import { walSource } from './wal/source.ts'
 
 type LocalHalf = Pick<
   Engine,
-  'assertTarget' | 'offlineSnapshot' | 'restore' | 'assertRecoverable' | 'recover' | 'prove'
+  'assertTarget' | 'offlineSnapshot' | 'restore' | 'restoreStream' | 'assertRecoverable' | 'recover' | 'prove'
 >
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
@@ -25,6 +26,7 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
     assertTarget,
     offlineSnapshot: (target, sink, signal) => offlineSnapshot(context, target, sink, signal),
     restore: (content, request, signal) => restore(context, content, request, signal),
+    restoreStream: (content, request, sink, signal) => restoreStream(context, content, request, sink, signal),
     assertRecoverable: (facts) => assertRecoverable(context, facts['server_version_num']),
     recover: (restored, recovery, signal) => recover(context, restored, recovery, signal),
     prove: async (restored, checks, facts, signal) =>

@@ -14,6 +14,7 @@ import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { bytes, done, span, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
+import { assertStream, standardOutput, STREAM, streaming } from '../restore-stream.ts'
 import { recoveryWanted, type RecoveryOptions, type RecoveryWanted } from '../recovery-options.ts'
 
 export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
@@ -31,7 +32,9 @@ export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
 
 /** `salvor restore SOURCE|BACKUP --to TARGET`: always in this process, so that the files appear where the person sits. */
 export async function restore(what: string, options: RestoreOptions, signal: AbortSignal): Promise<Answer> {
-  const needs = { keys: options.keys, ...(options.plan ? {} : { expects: 'restore' }) }
+  const streams = options.to === STREAM
+  if (streams) assertStream(options)
+  const needs = { keys: options.keys, ...(options.plan || streams ? {} : { expects: 'restore' }) }
   const knows = (known: Runtime) => knowsIn(known, what, options.backup, options.from)
   await using runtime = await openWithFrom(options, options.from, needs, knows, signal)
   const from = storeIn(runtime, options.from)
@@ -42,7 +45,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const copies = bestCopies(backup.copies).filter((copy) => from === undefined || copy.store === from)
   const [copy] = copies
   if (!copy) throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${from ? ` in ${from}` : ''}` })
-  const target = resolve(options.to)
+  const target = streams ? STREAM : resolve(options.to)
   const tablespaces = placesOf(options.tablespaces, backup)
   if (options.start) assertServer(backup)
   if (options.plan) return plan(runtime, backup, copy.store, { ...options, target }, recovery)
@@ -57,20 +60,31 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   }
   const wish = { job: 'restore-backup', source: backup.source, params } as const
   const label = `restore ${backup.source}`
-  const { run } = await perform(runtime, wish, { label, quiet: options.json, signal, alwaysHere: true })
+  using output = streams ? standardOutput() : null
+  const { run } = await perform(output ? streaming(runtime, output.sink) : runtime, wish, {
+    label,
+    quiet: options.json,
+    signal,
+    alwaysHere: true,
+  })
   if (run.state !== 'succeeded')
     throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
   const { recovered_to, checks, duration_ms, reached } = run.result as Restored
   const ok = checks.every((check) => check.ok)
   const lines = [
     ...unreadableLines(unreadableIn(runtime)),
-    `${ok ? pc.green('✓') : pc.red('✗')} ${backup.source}  ${backup.filename} from ${copy.store} → ${target}`,
+    `${ok ? pc.green('✓') : pc.red('✗')} ${backup.source}  ${backup.filename} from ${copy.store} → ${streams ? 'stdout' : target}`,
     `  recovered to ${recovered_to} in ${span(duration_ms)}`,
     ...checks.map(
       (check) => `  ${check.ok ? pc.green('ok  ') : pc.red('bad ')} ${check.name}  ${pc.dim(check.detail)}`,
     ),
     ...(reached ? reachedLines(reached) : []),
   ]
+  if (streams) {
+    // stdout carries the data alone.
+    process.stderr.write(lines.map((line) => `${line}\n`).join(''))
+    return done({}, [], ok ? EXIT.done : EXIT.verificationFailed)
+  }
   const document = {
     backup: backup.id,
     target,

@@ -1,14 +1,10 @@
-import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { RecoveryInput, TaskTable } from '@salvor/shared/ports/tasks'
+import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { joinProgress } from './joined-progress.ts'
 import { openChain } from './open-chain.ts'
 import { openRecovery } from './open-recovery.ts'
+import { assertRoom, walBytes } from './room.ts'
 import { engineOfBackup, type TaskContext } from './task-context.ts'
-
-/** What the engine writes beside the restored bytes: logs, journals, a server's own files. */
-const EXTRA_BYTES = 64_000_000
 
 /** Restores one backup, with what it stands on, into the sandbox, opens it with the real engine and runs the checks. The caller empties the sandbox. */
 export async function prove(
@@ -35,15 +31,4 @@ export async function prove(
   const restore_ms = clock.monotonicMs() - began
   const checks = await engine.prove(target, config.settings.sources.get(source)?.checks ?? [], newest, signal)
   return { checks: [...restored.checks, ...checks], restore_ms, reached }
-}
-
-/** Segments are whole files, whatever they hold. */
-function walBytes(recovery: RecoveryInput | undefined): number {
-  return (recovery?.wal ?? []).reduce((sum, { segment_size }) => sum + (segment_size ?? 0), 0)
-}
-
-/** The sandbox often lies beside the catalog: a proof must not be what fills that disk. */
-async function assertRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder)
-  if (bavail * bsize < bytes + EXTRA_BYTES) throw new SalvorError('DISK_FULL', { what: `the sandbox ${folder}` })
 }

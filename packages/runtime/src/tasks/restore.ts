@@ -3,8 +3,12 @@ import type { Engine, SnapshotFacts } from '@salvor/shared/ports/engine'
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { joinProgress } from './joined-progress.ts'
 import { openChain } from './open-chain.ts'
+import { assertRoom, walBytes } from './room.ts'
 import { openRecovery } from './open-recovery.ts'
 import { engineOfBackup, type TaskContext } from './task-context.ts'
+
+/** The target that is no place, but the output of the process. */
+const STREAM = '-'
 
 /** Restores one backup, with what it stands on, to a target that a person named. A failure leaves what was there. */
 export async function restore(
@@ -16,12 +20,17 @@ export async function restore(
   await using chain = await openChain(input.chain, source, context, progress.bytes)
   const { manifest, content } = chain.full
   const engine = await engineOfBackup(source, manifest.engine, { ...context, progress: progress.engine })
-  await engine.assertTarget(target, in_place)
+  if (target !== STREAM) await engine.assertTarget(target, in_place)
   const { engine_facts } = manifest
   if (start) await assertStartable(engine, manifest.engine, chain.increments.at(-1)?.engine_facts ?? engine_facts)
   await using recovery = wanted ? await openRecovery(wanted, source, context) : null
   const { increments } = chain
   const request = { target, in_place, increments, engine_facts, tablespaces, recovery: recovery?.request }
+  if (target === STREAM) {
+    if (!context.output) throw new SalvorError('USAGE', { reason: 'a service has no output', command: 'restore' })
+    if (increments.length > 0 || recovery) await assertRoom(context.scratch_dir, chain.source_bytes + walBytes(wanted))
+    return { ...(await engine.restoreStream(content, request, context.output, context.signal)), reached: null }
+  }
   const restored = await engine.restore(content, request, context.signal)
   const reached = start ? await engine.recover!(target, recovery?.request ?? null, context.signal) : null
   return { ...restored, reached }

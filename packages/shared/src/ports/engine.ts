@@ -82,6 +82,9 @@ export interface MergeRequest {
   digests(): Promise<string>
 }
 
+/** Takes bytes in order; they may be changed once it resolves. */
+export type ByteSink = (chunk: Uint8Array) => Promise<void>
+
 /** What the engine knows of a full that it put together: facts and digests of the last incremental, as those of a full. */
 export type MergedFacts = Required<Pick<SnapshotFacts, 'engine_facts' | 'digests'>>
 
@@ -175,6 +178,16 @@ export interface Engine {
   offlineSnapshot(target: string, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
   /** Writes into a new place beside the target, checks it, then puts it in place; a failure leaves what was there. */
   restore(content: ArtifactContent, request: RestoreRequest, signal: AbortSignal): Promise<RestoreFacts>
+  /**
+   * Writes what a restore would make as one stream: the bytes of a file, or a tar of a folder. What turns out to be bad leaves a
+   * stream that is cut short. Scratch room is used for what is more than a full.
+   */
+  restoreStream(
+    content: ArtifactContent,
+    request: Omit<RestoreRequest, 'target' | 'in_place' | 'tablespaces'>,
+    sink: ByteSink,
+    signal: AbortSignal,
+  ): Promise<RestoreFacts>
   /** What `recover` needs is on this machine; NO_SERVER_HERE. */
   assertRecoverable?(engineFacts: SnapshotFacts['engine_facts']): Promise<void>
   /**
