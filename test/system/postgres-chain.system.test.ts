@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { startPostgres } from '@salvor/testkit/real/postgres'
 import { createClinicPg, startPgWriter } from '@salvor/testkit/real/postgres-load'
 import { expect, test } from 'vitest'
-import { makeHome } from './salvor.ts'
+import { makeHome, SALVOR } from './salvor.ts'
 
 interface Backup {
   readonly id: string
@@ -45,6 +45,25 @@ sources:
   expect(`${verified.code} ${verified.stderr}`).toMatch(/^0 /)
   const restored = await home.run('restore', 'clinic', '--to', home.path('restored'))
   expect(`${restored.code} ${restored.stderr}`).toMatch(/^0 /)
+
+  // The same as a stream, of the chain and of a full alone; a data folder is what tar makes of it.
+  const full = await home.run('restore', chain[0]!.id, '--to', home.path('full'))
+  expect(`${full.code} ${full.stderr}`).toMatch(/^0 /)
+  for (const [what, folder] of [
+    [chain[2]!.id, 'restored'],
+    [chain[0]!.id, 'full'],
+  ] as const) {
+    const streamed = home.path(`streamed-${folder}`)
+    mkdirSync(streamed)
+    const line = `set -o pipefail; "$0" restore ${what} --to - | tar -xf - -C "$1"`
+    const piped = spawnSync('bash', ['-c', line, SALVOR, streamed], { cwd: home.folder, encoding: 'utf8' })
+    expect(`${piped.status} ${piped.stdout}`, piped.stderr).toBe('0 ')
+    // The new manifest of a chain names the time at which it was made.
+    const made = folder === 'restored' ? ['-x', 'backup_manifest'] : []
+    const alike = spawnSync('diff', ['-r', '-q', ...made, streamed, home.path(folder)], { encoding: 'utf8' })
+    expect(alike.stdout).toBe('')
+  }
+  expect((await home.run('restore', 'clinic', '--to', '-', '--json')).code).toBe(2)
 
   // The same by hand, as each RECOVERY.md says.
   const place = home.path('by-hand')

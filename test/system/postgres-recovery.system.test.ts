@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { startPostgres, startRestored, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { clinicState, createClinicPg, startPgWriter } from '@salvor/testkit/real/postgres-load'
 import { expect, test } from 'vitest'
@@ -101,6 +102,11 @@ test('a DELETE by mistake is undone: the WAL is streamed, and any instant comes 
   const latest = await restoredRows(home, 'latest', '--at', 'latest')
   expect([latest.rows, latest.patients]).toEqual([end.visits, 1000])
 
+  const look = ['--name', 'before the mistake', '--pause', '--start'] as const
+  const paused = await home.run('restore', 'clinic', '--to', home.path('paused'), ...look)
+  expect(`${paused.code} ${paused.stdout}`).toMatch(/^0 [^]*started: stopped .* timeline 1, it pauses there/)
+  expect(readdirSync(home.path('paused'))).toContain('recovery.signal')
+
   const tomorrow = await home.run('restore', 'clinic', '--to', home.path('never'), '--at', '2099-01-01 00:00', '--json')
   expect(tomorrow.code).toBe(2)
   expect(tomorrow.stdout).toContain('TARGET_OUTSIDE_WINDOW')
@@ -116,4 +122,46 @@ test('a DELETE by mistake is undone: the WAL is streamed, and any instant comes 
   })
   const alone = await restoredRows(home, 'alone', '--from', url, ...keys, '--at', before.at)
   expect([alone.rows, alone.patients]).toEqual([before.visits, 2000])
+
+  // A proof of the newest backup takes the WAL behind the one before along.
+  expect((await home.run('backup', 'clinic', '--json')).code).toBe(0)
+  const proof = await proven(home)
+  expect(proof.checks).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ name: 'WAL in local', ok: true }),
+      expect.objectContaining({ name: 'WAL in second', ok: true }),
+      expect.objectContaining({ name: 'recovery to the latest instant', ok: true }),
+    ]),
+  )
+  const folder = home.path('second', 'clinic', 'wal', '00000001')
+  const segments = readdirSync(folder).filter((name) => /^[0-9A-F]{24}\.json$/.test(name))
+  const [first, second] = segments.toSorted().slice(-3)
+  // Gone in one store: it comes from the other one again. Damaged in both: no recovery crosses it, and that is told.
+  rmSync(join(folder, first!))
+  const damaged = second!.replace('.json', '')
+  for (const store of ['second', 'backups'])
+    flipBit(home.path(store, 'clinic', 'wal', '00000001', `${damaged}.zst.enc`))
+  const found = await proven(home, 'decode')
+  expect(found.code).toBe(4)
+  expect(found.checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(['WAL in local', 'WAL in second'])
+  expect((await window(home)).gaps).toMatchObject([{ reason: expect.stringContaining(damaged) }])
+  await until('the piece to be there again', async () => existsSync(join(folder, first!)))
 })
+
+interface Checked {
+  readonly code: number | null
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[]
+}
+
+async function proven(home: Home, level = 'restore'): Promise<Checked> {
+  const ended = await home.run('verify', 'latest', 'clinic', '--level', level, '--json')
+  return { code: ended.code, checks: ended.json<Checked>().checks }
+}
+
+function flipBit(file: string): void {
+  const bytes = readFileSync(file)
+  const at = bytes.length >> 1
+  bytes[at] = bytes[at]! ^ 1
+  chmodSync(file, 0o600)
+  writeFileSync(file, bytes)
+}

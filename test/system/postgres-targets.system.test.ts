@@ -49,16 +49,25 @@ function startMarks(server: RealPostgres, pauseMs: number) {
   return { marks, stop }
 }
 
+interface Reached {
+  readonly state: string
+  readonly xid: string | null
+  readonly last_commit_at: string
+  readonly timeline: number
+}
+
+/** Rows that come back, by a server that Salvor ran to the target and one that was started behind it. */
 async function recovered(home: Home, name: string, option: string, value: string): Promise<number> {
   const target = home.path(name)
-  const ended = await home.run('restore', 'clinic', '--to', target, option, value, '--json')
+  const ended = await home.run('restore', 'clinic', '--to', target, option, value, '--start', '--json')
   expect(`${ended.code} ${ended.stderr}`).toMatch(/^0 /)
+  const { reached } = ended.json<{ reached: Reached }>()
+  expect(reached).toMatchObject({ state: 'promoted', timeline: 2 })
+  expect(reached.xid).toBe(option === '--xid' ? value : null)
+  expect(reached.last_commit_at <= (option === '--at' ? value : 'latest')).toBe(true)
   await using copy = await startRestored(17, target)
   rmSync(target, { recursive: true })
-  await until(
-    'the end of recovery',
-    async () => (await copy.query('SELECT pg_is_in_recovery() AS is'))[0]!['is'] === false,
-  )
+  expect((await copy.query('SELECT pg_is_in_recovery() AS is'))[0]!['is']).toBe(false)
   return Number((await copy.query('SELECT count(*) AS n FROM marks'))[0]!['n'])
 }
 

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { expect } from 'vitest'
 
 /** The command of this checkout, which runs what was compiled from the present sources. */
-const SALVOR = fileURLToPath(new URL('../../salvor', import.meta.url))
+export const SALVOR = fileURLToPath(new URL('../../salvor', import.meta.url))
 let compiled: Promise<unknown> | null = null
 
 export interface Ended {

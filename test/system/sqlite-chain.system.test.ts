@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import Database from 'better-sqlite3'
 import { createClinic } from '@salvor/testkit/real/sqlite-writer'
 import { expect, test } from 'vitest'
-import { makeHome, type Home } from './salvor.ts'
+import { makeHome, SALVOR, type Home } from './salvor.ts'
 
 const STORES = `
 stores:
@@ -58,6 +58,16 @@ test('a chain is taken, copied with what it stands on, proven and restored; a fu
   const proven = await home.run('verify', third.backup.id, '--level', 'restore', '--from', 'far', '--json')
   expect(proven.json<{ ok: boolean }>().ok, proven.stdout).toBe(true)
   const restored = await home.run('restore', 'desk', '--to', home.path('back.db'))
+  for (const [what, file] of [
+    [third.backup.id, 'stream.db'],
+    [first.backup.id, 'first.db'],
+  ] as const) {
+    const line = `"$0" restore ${what} --to - > ${file}`
+    const piped = spawnSync('bash', ['-c', line, SALVOR], { cwd: home.folder, encoding: 'utf8' })
+    expect(piped.status, piped.stderr).toBe(0)
+  }
+  expect(await readFile(home.path('stream.db'))).toEqual(await readFile(home.path('back.db')))
+  expect(new Database(home.path('first.db')).prepare('SELECT count(*) AS n FROM patients').get()).toEqual({ n: 1000 })
   expect(restored.code, restored.stderr).toBe(0)
   const back = new Database(home.path('back.db'), { readonly: true })
   expect(back.prepare('SELECT x, (SELECT seen FROM patients WHERE id = 500) AS seen FROM added').get()).toEqual({

@@ -129,7 +129,10 @@ function addRestore(program: Command): void {
   const restore = program
     .command('restore <source-or-backup>')
     .description('bring a backup back to a new place, or in place')
-    .requiredOption('--to <target>', 'a new file (SQLite) or folder (PostgreSQL)')
+    .requiredOption(
+      '--to <target>',
+      'a new file (SQLite) or folder (PostgreSQL); -: its bytes, or a tar of it, to stdout',
+    )
     .option('--backup <backup>', 'a certain one (default: the newest)')
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')
@@ -141,6 +144,7 @@ function addRestore(program: Command): void {
     .option('--name <name>', 'PostgreSQL: up to the restore point of that name')
     .option('--timeline <number>', 'PostgreSQL: along that timeline (default: the newest)')
     .option('--pause', 'PostgreSQL: stop at the target, to look first', false)
+    .option('--start', 'PostgreSQL: run a server on it to the target, report what it reached, and stop it', false)
     .option('--plan', 'show what would be done and write nothing', false)
   example(restore, 'salvor restore clinic --to /srv/restored/clinic.db')
   act(restore, async ([what = ''], options, self, signal) => {
@@ -148,8 +152,8 @@ function addRestore(program: Command): void {
     const { to, inPlace, plan } = options as { to: string; inPlace: boolean; plan: boolean }
     const tablespaces = options['tablespace'] as Readonly<Record<string, string>>
     const rest = given(options, 'backup', 'from', 'keys', 'at', 'lsn', 'xid', 'name', 'timeline')
-    const pause = options['pause'] === true
-    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, ...rest }, signal)
+    const [pause, start] = [options['pause'] === true, options['start'] === true]
+    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, start, ...rest }, signal)
   })
   const window = program
     .command('window <source>')

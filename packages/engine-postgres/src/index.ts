@@ -9,14 +9,19 @@ import { offlineSnapshot } from './offline-snapshot.ts'
 import { assertProvable, probe } from './probe.ts'
 import { prove } from './prove.ts'
 import { setUp } from './set-up.ts'
+import { assertRecoverable, recover } from './recovery/recover.ts'
 import { restore } from './restore.ts'
+import { restoreStream } from './stream/restore-stream.ts'
 import { assertTarget } from './target.ts'
 import { walSource } from './wal/source.ts'
 
 /** What a host keeps too much in the meantime is little beside max_slot_wal_keep_size. */
 const OTHER_SLOTS_MS = 10_000
 
-type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove'>
+type LocalHalf = Pick<
+  Engine,
+  'assertTarget' | 'offlineSnapshot' | 'restore' | 'restoreStream' | 'assertRecoverable' | 'recover' | 'prove'
+>
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
 function localHalf(context: EngineContext, database: () => Promise<string>): LocalHalf {
@@ -24,6 +29,9 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
     assertTarget,
     offlineSnapshot: (target, sink, signal) => offlineSnapshot(context, target, sink, signal),
     restore: (content, request, signal) => restore(context, content, request, signal),
+    restoreStream: (content, request, sink, signal) => restoreStream(context, content, request, sink, signal),
+    assertRecoverable: (facts) => assertRecoverable(context, facts['server_version_num']),
+    recover: (restored, recovery, signal) => recover(context, restored, recovery, signal),
     prove: async (restored, checks, facts, signal) =>
       await prove(context, { folder: restored, checks, facts, database: await database() }, signal),
   }

@@ -139,6 +139,34 @@ describe('restoring a base backup', () => {
     expect(proof.filter(({ ok }) => !ok)).toEqual([])
   })
 
+  test('a recovery that ends before its target is told, whoever owns the folder, and no server stays behind', async () => {
+    const target = join(folder.path, 'started')
+    const recovery = { timeline: 1, pause: false, recovers_to: facts.consistent_at, last_commit_lsn: null, wal: [] }
+    const beyond = { ...recovery, target: { kind: 'lsn', lsn: 'F/0' } } as const
+    await engine().restore(contentOf(file), { ...request(target), recovery: beyond }, never)
+    // The WAL that was known of says that there was a commit behind what could be replayed.
+    const torn = { ...recovery, target: { kind: 'latest' }, last_commit_lsn: 'F/0' } as const
+    const failed = (reason: RegExp) => ({ code: 'RECOVERY_FAILED', message: expect.stringMatching(reason) })
+    await expect(engine().recover!(target, beyond, never)).rejects.toMatchObject(failed(/WAL is missing or damaged/))
+    const [before, after] = [statSync(dirname(target)), statSync(join(target, 'global', 'pg_control'))]
+    expect(after.uid).toBe(before.uid)
+    expect(existsSync(join(target, 'postmaster.pid'))).toBe(false)
+
+    const other = join(folder.path, 'torn')
+    await engine().restore(contentOf(file), { ...request(other), recovery: torn }, never)
+    await expect(engine().recover!(other, torn, never)).rejects.toMatchObject(failed(/its last commit is at F\/0/))
+
+    const alone = join(folder.path, 'alone')
+    await engine().restore(contentOf(file), request(alone), never)
+    const reached = await engine().recover!(alone, null, never)
+    expect(reached).toMatchObject({
+      state: 'consistent',
+      stopped: null,
+      timeline: 1,
+      lsn: expect.stringMatching(/^0\//),
+    })
+  })
+
   test('files of configuration that lay outside of the data folder are made, and a server starts with them', async () => {
     const target = join(folder.path, 'debian')
     await engine().restore(contentOf(file), request(target), never)

@@ -123,7 +123,7 @@ function unpackedDetail(content: ArtifactContent, increments: readonly Increment
   return increments.length === 0 ? full : `${full}, and ${increments.length} incremental(s) on it`
 }
 
-const check = (name: string, detail: string, milliseconds: number): Check => ({
+export const check = (name: string, detail: string, milliseconds: number): Check => ({
   name,
   ok: true,
   detail,
@@ -143,7 +143,7 @@ function settingsDetail(created: readonly string[]): string {
 
 const PROGRESS_EVERY = 8 * 1024 * 1024
 
-async function* reported(
+export async function* reported(
   context: EngineContext,
   content: ArtifactContent,
   signal: AbortSignal,
@@ -171,7 +171,11 @@ async function assertWal(folder: string, compared: Compared, control: ControlFil
   return wanted.length
 }
 
-async function assertIdentity(folder: string, control: ControlFile, { engine_facts }: RestoreRequest): Promise<void> {
+export async function assertIdentity(
+  folder: string,
+  control: ControlFile,
+  { engine_facts }: RestoreRequest,
+): Promise<void> {
   const { system_id: systemId, server_version_num: version } = engine_facts
   if (typeof systemId === 'string' && systemId !== control.systemId) {
     throw new FilesDiffer('the data belong to another cluster than the backup says (system identifier)')
@@ -182,13 +186,13 @@ async function assertIdentity(folder: string, control: ControlFile, { engine_fac
   }
 }
 
-function instantOfFacts({ engine_facts, target }: RestoreRequest): Instant {
+export function instantOfFacts({ engine_facts, target }: RestoreRequest): Instant {
   const { consistent_at: instant } = engine_facts
   if (typeof instant === 'string') return instant
   throw new SalvorError('RESTORE_FAILED', { target, reason: 'its manifest does not say when the backup was taken' })
 }
 
-function restoreFailure(error: unknown, target: string): unknown {
+export function restoreFailure(error: unknown, target: string): unknown {
   const known = [TarInvalid, FilesDiffer, ManifestInvalid, ControlFileUnknown, RangeError]
   if (known.some((kind) => error instanceof kind)) {
     return new SalvorError('RESTORE_FAILED', { target, reason: (error as Error).message }, error)

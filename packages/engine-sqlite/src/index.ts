@@ -6,6 +6,7 @@ import { takeOfflineSnapshot } from './offline-snapshot.ts'
 import { probeSource } from './probe.ts'
 import { proveCopy } from './prove.ts'
 import { restoreFile } from './restore.ts'
+import { streamFile } from './restore-stream.ts'
 import type { Site } from './site.ts'
 import { takeChanges, takeSnapshot } from './snapshot.ts'
 import { readingFailure } from './sqlite-failure.ts'
@@ -27,6 +28,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     },
     offlineSnapshot: (target, sink, signal) => reading(site, target, takeOfflineSnapshot(site, target, sink, signal)),
     restore: (content, request, signal) => restoreFile(site, content, request, signal),
+    restoreStream: (content, request, sink, signal) => streamFile(site, content, request, sink, signal),
     prove: (restored, checks, _engineFacts, signal) => proveCopy(site, restored, checks, signal),
   }
 }

@@ -13,6 +13,13 @@ export interface IncidentChange {
 /** A backup that failed once is retried in seconds; nobody is woken for that. */
 const FAILURES_THAT_WAKE = 2
 
+/** What is found in looking at a copy, and is not about that copy. */
+const CONDITIONS: Readonly<Record<string, string>> = {
+  CHECKS_FAILED: 'checks',
+  WAL_DAMAGED: 'wal-copies',
+  RECOVERY_NOT_PROVEN: 'recovery',
+}
+
 /** The incident that an event opens, going by the event alone. */
 export function incidentOpenedBy(event: SalvorEvent): IncidentChange | null {
   switch (event.type) {
@@ -30,7 +37,7 @@ export function incidentOpenedBy(event: SalvorEvent): IncidentChange | null {
       // A missing program says nothing about the copy: it is told, but it is no incident.
       if (!final || error.code === 'CANNOT_VERIFY_HERE') return null
       // Good bytes with data that fail the source's checks: the source is the trouble, not this store.
-      return opens(event, error.code === 'CHECKS_FAILED' ? `${source}/checks` : `${source}/${what}/${store}`)
+      return opens(event, `${source}/${CONDITIONS[error.code] ?? `${what}/${store}`}`)
     }
     case 'wal-stream.failed':
       return opens(event, `${event.data.source}/wal`)
@@ -62,8 +69,12 @@ export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] 
         ends(`${source}/corrupt/${store}`, 'copy.corrupt'),
         ends(`${source}/verify/${store}`, 'copy.failed'),
       ]
-      // Only a restore runs the source's checks.
-      return level === 'restore' ? [...looked, ends(`${source}/checks`, 'copy.failed')] : looked
+      // A look at a copy that is not published as good is one at the WAL beside it that was not.
+      if (level !== 'checksum') looked.push(ends(`${source}/wal-copies`, 'copy.failed'))
+      // Only a restore runs the source's checks, and replays its WAL.
+      if (level === 'restore')
+        looked.push(ends(`${source}/checks`, 'copy.failed'), ends(`${source}/recovery`, 'copy.failed'))
+      return looked
     }
     case 'copy.replicated':
       return [ends(`${event.data.source}/replicate/${event.data.store}`, 'copy.failed')]

@@ -8,6 +8,7 @@ import { asSalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
 import type { RecoveryInput } from '@salvor/shared/ports/tasks'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
+import { lsnText, lsnValue, type Lsn } from '@salvor/shared/vocabulary/lsn'
 import { parseHistory, type Ancestor } from '@salvor/shared/vocabulary/timeline-history'
 import type { StoredWal } from '@salvor/shared/vocabulary/wal'
 
@@ -146,5 +147,14 @@ export function recoveryInput(plan: RecoveryPlan, facts: GatheredFacts, pause: b
     segment_size,
   }))
   const { target, timeline, recovers_to } = plan
-  return { target, timeline, pause, recovers_to, wal }
+  // At any other target the server itself says when it ends before it.
+  const last_commit_lsn = target.kind === 'latest' ? lastCommit(plan) : null
+  return { target, timeline, pause, recovers_to, last_commit_lsn, wal }
+}
+
+function lastCommit({ pieces }: RecoveryPlan): Lsn | null {
+  const positions = pieces.flatMap(({ last_commit_lsn }) =>
+    last_commit_lsn === null ? [] : [lsnValue(last_commit_lsn)],
+  )
+  return positions.length === 0 ? null : lsnText(positions.reduce((a, b) => (a > b ? a : b)))
 }

@@ -7,7 +7,7 @@ export const describeWalGap: Describe<'wal-gap.detected'> = ({ data, time }, { l
   const lost = `WAL from ${from_lsn} to ${to_lsn} is in no store, and the server no longer has it`
   return {
     title: `A gap in the WAL: ${source}`,
-    text: `${sentence(lost)} ${sentence(reason)} No recovery crosses it; Salvor takes a new full backup.`,
+    text: `${sentence(lost)} ${sentence(reason)} No recovery crosses it; Salvor takes a new full backup where none lies behind it.`,
     hint: `salvor window ${source}`,
     fields: [field('Source', source), field('Timeline', String(timeline)), goodBefore(lastGood, time)].flat(),
   }

@@ -43,7 +43,7 @@ export async function look(
   }
 }
 
-const BAD_BYTES: ReadonlySet<string> = new Set([
+export const BAD_BYTES: ReadonlySet<string> = new Set([
   'ARTIFACT_CORRUPT',
   'MANIFEST_INVALID',
   'SIGNER_UNKNOWN',

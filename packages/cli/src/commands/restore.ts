@@ -6,7 +6,7 @@ import { bestCopies } from '@salvor/policy/copies'
 import { planRecovery, type RecoveryPlan } from '@salvor/policy/recovery-plan'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
-import { shownTarget } from '@salvor/shared/vocabulary/recovery'
+import { shownTarget, type RecoveryReached } from '@salvor/shared/vocabulary/recovery'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { Check } from '@salvor/shared/vocabulary/verification'
 import pc from 'picocolors'
@@ -14,6 +14,7 @@ import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { bytes, done, span, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
+import { assertStream, standardOutput, STREAM, streaming } from '../restore-stream.ts'
 import { recoveryWanted, type RecoveryOptions, type RecoveryWanted } from '../recovery-options.ts'
 
 export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
@@ -23,13 +24,17 @@ export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
   readonly keys?: string
   readonly inPlace: boolean
   readonly plan: boolean
+  /** Run a server on it to the target, and stop it. */
+  readonly start: boolean
   /** New places of tablespaces by their former ones. */
   readonly tablespaces: Readonly<Record<string, string>>
 }
 
 /** `salvor restore SOURCE|BACKUP --to TARGET`: always in this process, so that the files appear where the person sits. */
 export async function restore(what: string, options: RestoreOptions, signal: AbortSignal): Promise<Answer> {
-  const needs = { keys: options.keys, ...(options.plan ? {} : { expects: 'restore' }) }
+  const streams = options.to === STREAM
+  if (streams) assertStream(options)
+  const needs = { keys: options.keys, ...(options.plan || streams ? {} : { expects: 'restore' }) }
   const knows = (known: Runtime) => knowsIn(known, what, options.backup, options.from)
   await using runtime = await openWithFrom(options, options.from, needs, knows, signal)
   const from = storeIn(runtime, options.from)
@@ -40,9 +45,10 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const copies = bestCopies(backup.copies).filter((copy) => from === undefined || copy.store === from)
   const [copy] = copies
   if (!copy) throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${from ? ` in ${from}` : ''}` })
-  const target = resolve(options.to)
+  const target = streams ? STREAM : resolve(options.to)
   const tablespaces = placesOf(options.tablespaces, backup)
-  if (options.plan) return plan(runtime, backup, copy.store, target, options.inPlace, recovery)
+  if (options.start) assertServer(backup)
+  if (options.plan) return plan(runtime, backup, copy.store, { ...options, target }, recovery)
   const params = {
     backup_id: backup.id,
     store: copy.store,
@@ -50,28 +56,72 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
     in_place: options.inPlace,
     tablespaces,
     ...(wanted && { recovery: wanted }),
+    ...(options.start && { start: true }),
   }
   const wish = { job: 'restore-backup', source: backup.source, params } as const
   const label = `restore ${backup.source}`
-  const { run } = await perform(runtime, wish, { label, quiet: options.json, signal, alwaysHere: true })
+  using output = streams ? standardOutput() : null
+  const { run } = await perform(output ? streaming(runtime, output.sink) : runtime, wish, {
+    label,
+    quiet: options.json,
+    signal,
+    alwaysHere: true,
+  })
   if (run.state !== 'succeeded')
     throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
-  const { recovered_to, checks, duration_ms } = run.result as {
-    recovered_to: string
-    checks: readonly Check[]
-    duration_ms: number
-  }
+  const { recovered_to, checks, duration_ms, reached } = run.result as Restored
   const ok = checks.every((check) => check.ok)
   const lines = [
     ...unreadableLines(unreadableIn(runtime)),
-    `${ok ? pc.green('✓') : pc.red('✗')} ${backup.source}  ${backup.filename} from ${copy.store} → ${target}`,
+    `${ok ? pc.green('✓') : pc.red('✗')} ${backup.source}  ${backup.filename} from ${copy.store} → ${streams ? 'stdout' : target}`,
     `  recovered to ${recovered_to} in ${span(duration_ms)}`,
     ...checks.map(
       (check) => `  ${check.ok ? pc.green('ok  ') : pc.red('bad ')} ${check.name}  ${pc.dim(check.detail)}`,
     ),
+    ...(reached ? reachedLines(reached) : []),
   ]
-  const document = { backup: backup.id, target, ok, recovered_to, duration_ms, checks, store: copy.store }
+  if (streams) {
+    // stdout carries the data alone.
+    process.stderr.write(lines.map((line) => `${line}\n`).join(''))
+    return done({}, [], ok ? EXIT.done : EXIT.verificationFailed)
+  }
+  const document = {
+    backup: backup.id,
+    target,
+    ok,
+    recovered_to,
+    duration_ms,
+    checks,
+    store: copy.store,
+    ...(reached && { reached }),
+  }
   return done(document, lines, ok ? EXIT.done : EXIT.verificationFailed)
+}
+
+interface Restored {
+  readonly recovered_to: string
+  readonly checks: readonly Check[]
+  readonly duration_ms: number
+  readonly reached: RecoveryReached | null
+}
+
+const STATES = {
+  promoted: 'a server of its own from now on',
+  paused: 'it pauses there when it is started',
+  consistent: 'the backup as it was',
+} as const
+
+function reachedLines({ state, stopped, last_commit_at, lsn, timeline, duration_ms }: RecoveryReached): string[] {
+  const end = stopped === null ? 'replayed to its end' : `stopped ${stopped}`
+  return [
+    `  started: ${end}, in ${span(duration_ms)}; timeline ${timeline}, ${STATES[state]}`,
+    `  last commit ${last_commit_at ?? 'that of the backup'}, WAL read up to ${lsn ?? 'none'}; the server is stopped again`,
+  ]
+}
+
+function assertServer({ engine }: BackupWithCopies): void {
+  if (engine !== 'postgres')
+    throw new SalvorError('USAGE', { reason: `a backup of ${engine} is not started`, command: 'restore' })
 }
 
 /** Refuses a target that cannot be had before anything is read or written. */
@@ -146,8 +196,7 @@ function plan(
   runtime: Runtime,
   backup: BackupWithCopies,
   store: string,
-  target: string,
-  inPlace: boolean,
+  { target, inPlace, start }: Pick<RestoreOptions, 'inPlace' | 'start'> & { readonly target: string },
   recovery: RecoveryPlan | null,
 ): Answer {
   const wal = recovery?.pieces.reduce((sum, piece) => sum + piece.size_bytes, 0) ?? 0
@@ -160,6 +209,7 @@ function plan(
         ]
       : []),
     `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
+    ...(start ? ['run a server on it, without a network, until it has reached its target; stop it'] : []),
   ]
   const document = {
     backup: backup.id,

@@ -7,6 +7,10 @@ export interface ControlFile {
   readonly catalogVersion: number
   /** Shut down cleanly: 1 in a primary, 2 in a standby. */
   readonly state: number
+  /** Of the last checkpoint. */
+  readonly timeline: number
+  /** Up to where a server in recovery has replayed at least, and on which timeline; zero in one that is not. */
+  readonly replayed: { readonly position: bigint; readonly timeline: number }
   readonly blockSize: number
   readonly blocksPerSegment: number
   readonly walSegmentBytes: number
@@ -42,6 +46,8 @@ export async function readControlFile(dataFolder: string): Promise<ControlFile> 
     systemId: bytes.readBigUInt64LE(0).toString(),
     catalogVersion: bytes.readUInt32LE(12),
     state: bytes.readInt32LE(16),
+    timeline: bytes.readUInt32LE(48),
+    replayed: { position: bytes.readBigUInt64LE(136), timeline: bytes.readUInt32LE(144) },
     blockSize: bytes.readUInt32LE(216),
     blocksPerSegment: bytes.readUInt32LE(220),
     walSegmentBytes: bytes.readUInt32LE(228),

@@ -18,8 +18,8 @@ export async function serverPrograms(
   source: string,
   major: number,
   configured: readonly string[],
+  user: ServerUser = serverUser(),
 ): Promise<ServerPrograms> {
-  const user = serverUser()
   for (const bin of candidates(major, configured)) {
     if ((await majorOf(bin, {})) !== major) continue
     if ((await majorOf(bin, user)) === major) return { bin, [Symbol.asyncDispose]: async () => undefined }

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
-import { serverUser } from './user.ts'
+import { serverUser, type ServerUser } from './user.ts'
 
 /**
  * Runs a program that dies with us: signals come as lines through a pipe, and when the pipe closes, for whatever reason,
@@ -34,6 +34,8 @@ export interface WatchedCommand {
   readonly logFile: string
   /** File of the standard input, as the child sees it. */
   readonly input: string
+  /** Default: the user of sandboxes. */
+  readonly user?: ServerUser
 }
 
 /**
@@ -47,12 +49,12 @@ export class WatchedProcess implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly exited: Promise<number | null>
 
-  constructor({ program, args, place, logFile, input }: WatchedCommand) {
+  constructor({ program, args, place, logFile, input, user = serverUser() }: WatchedCommand) {
     const log = openSync(logFile, 'a', 0o600)
     const folders = [openSync(place.folder, 'r'), openSync(place.data, 'r')]
     try {
       this.#child = spawn('/bin/sh', ['-c', WATCHED, 'sh', input, program, ...args], {
-        ...serverUser(),
+        ...user,
         cwd: '/',
         stdio: ['pipe', log, log, 'ignore', ...folders],
         env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },

@@ -1,13 +1,21 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { loadKeyring } from '../keyring-file.ts'
 import { inspect } from './inspect.ts'
+import { inspectWal } from './inspect-wal.ts'
 import { merge } from './merge.ts'
 import { prove } from './prove.ts'
 import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
 import type { TaskBody, TaskContext } from './task-context.ts'
 
-const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = { snapshot, merge, inspect, prove, restore }
+const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
+  snapshot,
+  merge,
+  inspect,
+  'inspect-wal': inspectWal,
+  prove,
+  restore,
+}
 
 export type TaskName = keyof TaskTable
 

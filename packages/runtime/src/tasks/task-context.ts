@@ -1,6 +1,6 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Clock } from '@salvor/shared/ports/clock'
-import type { Engine, EngineContext } from '@salvor/shared/ports/engine'
+import type { ByteSink, Engine, EngineContext } from '@salvor/shared/ports/engine'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Log } from '@salvor/shared/ports/log'
 import type { Store } from '@salvor/shared/ports/store'
@@ -18,6 +18,8 @@ export interface TaskContext {
   readonly scratch_dir: string
   readonly progress: (progress: RunProgress) => void
   readonly signal: AbortSignal
+  /** Where a restore to `-` goes. Absent: nowhere. */
+  readonly output?: ByteSink | undefined
 }
 
 export type TaskBody<K extends keyof TaskTable> = (

@@ -199,6 +199,12 @@ export const CODES = {
     'nothing was put in place; look at the reason and run it again',
     false,
   ),
+  NO_SERVER_HERE: row('No server can be started on this machine: {missing} is missing', '{fix}', false, 2),
+  RECOVERY_FAILED: row(
+    'The server in {target} ended before {wanted}: {reason}',
+    'restore again into a new place, to a target before that (salvor window SOURCE), or look with salvor verify at what is stored',
+    false,
+  ),
   CHECKS_FAILED: row('{count} of the checks failed: {names}', 'salvor verify {backup} --level restore', false, 4),
   NO_GOOD_COPY: row(
     'No store has a good copy of {backup}',
@@ -215,6 +221,13 @@ export const CODES = {
   ),
   WAL_NOT_STREAMED: row('{source}: the WAL is not streamed: {reason}', '{fix}', false),
   WAL_MISSING: row('{source}: {name} is not stored', 'salvor window {source}', false),
+  WAL_DAMAGED: row(
+    '{source}: {count} pieces of WAL are missing or damaged in {store}, the first {first}: {reason}',
+    'salvor window {source}',
+    false,
+    4,
+  ),
+  RECOVERY_NOT_PROVEN: row('{source} does not come back to {to}: {reason}', 'salvor window {source}', false, 4),
   TARGET_OUTSIDE_WINDOW: row('{source} cannot be restored to {target}: {reason}', 'salvor window {source}', false, 2),
 
   // The product itself.

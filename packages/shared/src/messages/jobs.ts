@@ -37,6 +37,8 @@ export const JOBS = {
     recovery: z
       .strictObject({ target: RecoveryTarget, timeline: z.number().nullable(), pause: z.boolean() })
       .optional(),
+    /** PostgreSQL: a server is run on it to the target, and stopped. */
+    start: z.boolean().optional(),
     /** PostgreSQL: new places of tablespaces by their former ones. */
     tablespaces: z.record(z.string(), z.string()).optional(),
   }),

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
-import type { RecoveryTarget } from '../vocabulary/recovery.ts'
+import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { ArtifactContent, SnapshotSink } from './artifact.ts'
@@ -69,6 +69,8 @@ export interface RecoveryRequest {
   readonly pause: boolean
   /** The instant whose state comes back. */
   readonly recovers_to: Instant
+  /** Where the last commit begins that is to be replayed, for a target at which the server itself misses nothing; null: any other. */
+  readonly last_commit_lsn: Lsn | null
   readonly wal: readonly RecoveryWal[]
 }
 
@@ -79,6 +81,9 @@ export interface MergeRequest {
   /** Brings what the last one left in `SnapshotFacts.digests` into a file of the scratch folder. Once. */
   digests(): Promise<string>
 }
+
+/** Takes bytes in order; they may be changed once it resolves. */
+export type ByteSink = (chunk: Uint8Array) => Promise<void>
 
 /** What the engine knows of a full that it put together: facts and digests of the last incremental, as those of a full. */
 export type MergedFacts = Required<Pick<SnapshotFacts, 'engine_facts' | 'digests'>>
@@ -175,6 +180,27 @@ export interface Engine {
   offlineSnapshot(target: string, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
   /** Writes into a new place beside the target, checks it, then puts it in place; a failure leaves what was there. */
   restore(content: ArtifactContent, request: RestoreRequest, signal: AbortSignal): Promise<RestoreFacts>
+  /**
+   * Writes what a restore would make as one stream: the bytes of a file, or a tar of a folder. What turns out to be bad leaves a
+   * stream that is cut short. Scratch room is used for what is more than a full.
+   */
+  restoreStream(
+    content: ArtifactContent,
+    request: Omit<RestoreRequest, 'target' | 'in_place' | 'tablespaces'>,
+    sink: ByteSink,
+    signal: AbortSignal,
+  ): Promise<RestoreFacts>
+  /** What `recover` needs is on this machine; NO_SERVER_HERE. */
+  assertRecoverable?(engineFacts: SnapshotFacts['engine_facts']): Promise<void>
+  /**
+   * Runs a server on what was restored, alone and without a network, until it has replayed all that it was told to, and stops it.
+   * RECOVERY_FAILED: it ended before. Absent: a restore leaves nothing to be replayed.
+   */
+  recover?(
+    restored: string,
+    recovery: Pick<RecoveryRequest, 'target' | 'pause' | 'last_commit_lsn'> | null,
+    signal: AbortSignal,
+  ): Promise<RecoveryReached>
   /** Opens a restored copy with the real engine, isolated, and runs the engine's own checks and the source's. CANNOT_VERIFY_HERE when a program is missing. */
   prove(
     restored: string,

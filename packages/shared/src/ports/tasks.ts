@@ -1,7 +1,7 @@
 import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
-import type { RecoveryTarget } from '../vocabulary/recovery.ts'
+import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
 
@@ -11,6 +11,8 @@ export interface RecoveryInput {
   readonly timeline: number
   readonly pause: boolean
   readonly recovers_to: Instant
+  /** See `RecoveryRequest`. */
+  readonly last_commit_lsn: Lsn | null
   readonly wal: readonly {
     readonly store: string
     readonly name: string
@@ -18,6 +20,13 @@ export interface RecoveryInput {
     readonly start_lsn: Lsn | null
     readonly segment_size: number | null
   }[]
+}
+
+/** A piece of WAL that is not in a store as the catalog says. */
+export interface WalFault {
+  readonly name: string
+  readonly missing: boolean
+  readonly reason: string
 }
 
 /** Heavy halves of jobs. Each runs in a child process of its own, so that the service's event loop stays free and a crash is one run's. */
@@ -83,13 +92,28 @@ export interface TaskTable {
     input: CopyAddress & { readonly level: 'checksum' | 'decode' }
     output: { readonly checks: readonly Check[] }
   }
+  /** Looks whether pieces of WAL are in a store, and decodes the ones of which that is asked. Faults are those of pieces alone. */
+  'inspect-wal': {
+    input: {
+      readonly source: string
+      readonly store: string
+      readonly pieces: readonly { readonly name: string; readonly document_sha256: string; readonly decode: boolean }[]
+    }
+    output: { readonly decoded: number; readonly faults: readonly WalFault[] }
+  }
   /** Restores the last of a chain into a sandbox, opens it with the real engine, runs the checks, removes it. */
   prove: {
     input: {
       readonly source: string
       readonly chain: readonly CopyAddress[]
+      /** WAL is replayed on it, to a target, before it is opened. */
+      readonly recovery?: RecoveryInput | undefined
     }
-    output: { readonly checks: readonly Check[]; readonly restore_ms: number }
+    output: {
+      readonly checks: readonly Check[]
+      readonly restore_ms: number
+      readonly reached: RecoveryReached | null
+    }
   }
   restore: {
     input: {
@@ -98,9 +122,16 @@ export interface TaskTable {
       readonly target: string
       readonly in_place: boolean
       readonly recovery?: RecoveryInput | undefined
+      /** A server is run on it to the target, and stopped. */
+      readonly start?: boolean | undefined
       /** New places by former ones. */
       readonly tablespaces?: Readonly<Record<string, string>> | undefined
     }
-    output: { readonly recovered_to: string; readonly checks: readonly Check[] }
+    output: {
+      readonly recovered_to: string
+      readonly checks: readonly Check[]
+      /** Null: no server was started. */
+      readonly reached: RecoveryReached | null
+    }
   }
 }

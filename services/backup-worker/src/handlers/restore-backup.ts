@@ -6,18 +6,18 @@ import { saveFirst } from '../save-first.ts'
 /** Restores a backup to a place on this machine; in place only after a backup of what is there. */
 export const restoreBackup: JobHandler<'restore-backup'> = {
   async handle(run, deps, signal, progress) {
-    const { backup_id, target, in_place, tablespaces, recovery: wanted } = run.params
+    const { backup_id, target, in_place, tablespaces, recovery: wanted, start } = run.params
     const backup = await deps.catalog.backup(backup_id)
     const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
     const recovery = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : undefined
     if (in_place) await saveFirst(run, deps, backup.source, target, signal)
-    const input = { source: backup.source, chain, target, in_place, tablespaces, recovery }
-    const { recovered_to, checks } = await deps.tasks.run('restore', input, progress, signal)
+    const input = { source: backup.source, chain, target, in_place, tablespaces, recovery, start }
+    const { recovered_to, checks, reached } = await deps.tasks.run('restore', input, progress, signal)
     const duration_ms = Math.round(deps.clock.monotonicMs() - began)
     const data = { source: backup.source, backup_id: backup.id, target, recovered_to, duration_ms }
     return {
-      result: { store: chain.at(-1)?.store, recovered_to, checks, duration_ms },
+      result: { store: chain.at(-1)?.store, recovered_to, checks, reached, duration_ms },
       commit: async (tx) => {
         await tx.publish({ type: 'restore.completed', subject: backup.source, data })
         await tx.audit({ actor: 'backup-worker', action: 'restore', object: backup.id, outcome: target })

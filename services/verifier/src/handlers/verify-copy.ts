@@ -1,8 +1,6 @@
-import { addressIn, chainAddresses } from '@salvor/runtime/chain-addresses'
-import type { Deps, JobHandler } from '@salvor/shared/ports/service'
-import type { CopyAddress } from '@salvor/shared/ports/tasks'
-import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
-import type { VerificationLevel } from '@salvor/shared/vocabulary/verification'
+import type { JobHandler } from '@salvor/shared/ports/service'
+import { lookBeside } from '../beside.ts'
+import { chainFor } from '../chain-for.ts'
 import { look } from '../look.ts'
 import { judge } from '../judge.ts'
 
@@ -16,12 +14,18 @@ export const verifyCopy: JobHandler<'verify-copy'> = {
     const chain = await chainFor(deps, backup, store, level)
     const seen = await look(deps.tasks, backup.source, chain, level, progress, signal)
     const duration_ms = Math.round(deps.clock.monotonicMs() - began)
-    const { verification, event } = judge(backup, store, level, seen, { id: deps.ids.next(), started_at, duration_ms })
+    const looked = { id: deps.ids.next(), started_at, duration_ms }
+    const { verification: own, event } = judge(backup, store, level, seen, looked)
+    const about = { source: backup.source, backup_id, store }
+    const beside = event.type === 'copy.verified' ? await lookBeside(deps, about, own.level, progress, signal) : null
+    const verification = { ...own, checks: [...own.checks, ...(beside?.checks ?? [])] }
     return {
       result: { ...verification, asked: level, unproven: seen.unproven, restore_ms: seen.restore_ms },
       commit: async (tx) => {
         await tx.recordVerification(verification)
-        await tx.publish(event)
+        // What ends with a good look must not end by this one.
+        for (const told of beside?.events.length ? beside.events : [event]) await tx.publish(told)
+        await beside?.commit(tx)
         await tx.audit({
           actor: 'verifier',
           action: `verify.${level}`,
@@ -44,16 +48,4 @@ export const verifyCopy: JobHandler<'verify-copy'> = {
       })
     }
   },
-}
-
-/** The copy that is asked about as it is, however bad it is known to be; what it stands on from the best copies. */
-async function chainFor(
-  deps: Deps,
-  backup: BackupWithCopies,
-  store: string,
-  level: VerificationLevel,
-): Promise<readonly CopyAddress[]> {
-  if (level !== 'restore' || backup.parent === null) return [addressIn(backup, store)]
-  const below = await deps.catalog.chain(backup.parent)
-  return [...chainAddresses(below, null), addressIn(backup, store)]
 }
