@@ -6,6 +6,7 @@ import { DEADLINES } from './environment.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
 import { offlineSnapshot } from './offline-snapshot.ts'
+import { merge } from './merge.ts'
 import { assertProvable, probe } from './probe.ts'
 import { prove } from './prove.ts'
 import { setUp } from './set-up.ts'
@@ -13,13 +14,14 @@ import { restore } from './restore.ts'
 import { assertTarget } from './target.ts'
 import { walSource } from './wal/source.ts'
 
-type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove'>
+type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'merge' | 'restore' | 'prove'>
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
 function localHalf(context: EngineContext, database: () => Promise<string>): LocalHalf {
   return {
     assertTarget,
     offlineSnapshot: (target, sink, signal) => offlineSnapshot(context, target, sink, signal),
+    merge: (full, request, sink, signal) => merge(context, full, request, sink, signal),
     restore: (content, request, signal) => restore(context, content, request, signal),
     prove: async (restored, checks, facts, signal) =>
       await prove(context, { folder: restored, checks, facts, database: await database() }, signal),
@@ -62,6 +64,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   incremental_artifact: 'tar',
   streams: 'wal',
   types: ['full', 'incremental'],
+  merges: true,
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,
   open,
