@@ -10,9 +10,10 @@ interface Backup {
   readonly filename: string
   readonly type: string
   readonly parent: string | null
+  readonly consistent_at: string
 }
 
-test('incrementals of a PostgreSQL at work stand on each other, are proven, restored, and put together without Salvor', async () => {
+test('incrementals of a PostgreSQL at work stand on each other, are proven, restored, merged, and put together without Salvor', async () => {
   await using server = await startPostgres({ major: 16, initdb: ['--data-checksums'] })
   await createClinicPg(server.url, { rows: 5000 })
   await using home = await makeHome()
@@ -22,6 +23,8 @@ sources:
   clinic:
     engine: postgres
     url: "${server.url}"
+    max_chain: 2
+    at_max_chain: merge
     checks: [ "SELECT count(*) >= 5000 FROM patients" ]
 `)
   const created = await home.run('keys', 'create', '--out', 'keys.json', '--recovery', 'recovery.pem')
@@ -29,8 +32,7 @@ sources:
   const backUp = async (type: string): Promise<Backup> => {
     const ended = await home.run('backup', 'clinic', '--type', type, '--json')
     expect(`${ended.code} ${ended.stderr}`).toMatch(/^0 /)
-    const { backups } = (await home.run('list', 'clinic', '--json')).json<{ backups: Backup[] }>()
-    return backups[0]!
+    return ended.json<{ backup: Backup }>().backup
   }
   const chain = [await backUp('full')]
   await using writer = startPgWriter(server.url, { tps: 100 })
@@ -43,7 +45,7 @@ sources:
 
   const verified = await home.run('verify', chain[2]!.id, '--level', 'restore')
   expect(`${verified.code} ${verified.stderr}`).toMatch(/^0 /)
-  const restored = await home.run('restore', 'clinic', '--to', home.path('restored'))
+  const restored = await home.run('restore', chain[2]!.id, '--to', home.path('restored'))
   expect(`${restored.code} ${restored.stderr}`).toMatch(/^0 /)
 
   // The same as a stream, of the chain and of a full alone; a data folder is what tar makes of it.
@@ -64,14 +66,24 @@ sources:
     expect(alike.stdout).toBe('')
   }
   expect((await home.run('restore', 'clinic', '--to', '-', '--json')).code).toBe(2)
+  // The chain had its full length: a full was made of it, and the next one stands on that.
+  const { backups } = (await home.run('list', 'clinic', '--json')).json<{ backups: Backup[] }>()
+  const merged = backups[0]!
+  expect(merged).toMatchObject({ type: 'full', parent: null, consistent_at: chain[2]!.consistent_at })
+  const proven = await home.run('verify', merged.id, '--level', 'restore')
+  expect(`${proven.code} ${proven.stderr}`).toMatch(/^0 /)
+  const opened = await home.run('restore', merged.id, '--to', home.path('merged'))
+  expect(`${opened.code} ${opened.stderr}`).toMatch(/^0 /)
+  const paths = [home.path('merged'), home.path('restored')]
+  expect(spawnSync('diff', ['-r', '-q', '-x', 'backup_manifest', ...paths]).stdout.toString()).toBe('')
+  const stored = home.path('backups', 'clinic')
+  const files = readdirSync(stored, { withFileTypes: true }).filter((entry) => entry.isFile())
+  expect(await backUp('incremental')).toMatchObject({ type: 'incremental', parent: merged.id })
 
   // The same by hand, as each RECOVERY.md says.
   const place = home.path('by-hand')
   mkdirSync(place)
-  const stored = home.path('backups', 'clinic')
-  for (const entry of readdirSync(stored, { withFileTypes: true })) {
-    if (entry.isFile()) copyFileSync(`${stored}/${entry.name}`, `${place}/${entry.name}`)
-  }
+  for (const { name } of files) copyFileSync(`${stored}/${name}`, `${place}/${name}`)
   copyFileSync(home.path('recovery.pem'), `${place}/recovery.pem`)
   for (const [n, { filename }] of chain.entries()) {
     const text = readFileSync(`${place}/${filename.slice(0, filename.indexOf('.'))}.RECOVERY.md`, 'utf8')

@@ -6,6 +6,7 @@ import { DEADLINES } from './environment.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
 import { offlineSnapshot } from './offline-snapshot.ts'
+import { merge } from './merge.ts'
 import { assertProvable, probe } from './probe.ts'
 import { prove } from './prove.ts'
 import { setUp } from './set-up.ts'
@@ -20,7 +21,7 @@ const OTHER_SLOTS_MS = 10_000
 
 type LocalHalf = Pick<
   Engine,
-  'assertTarget' | 'offlineSnapshot' | 'restore' | 'restoreStream' | 'assertRecoverable' | 'recover' | 'prove'
+  'assertTarget' | 'offlineSnapshot' | 'merge' | 'restore' | 'restoreStream' | 'assertRecoverable' | 'recover' | 'prove'
 >
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
@@ -28,6 +29,7 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
   return {
     assertTarget,
     offlineSnapshot: (target, sink, signal) => offlineSnapshot(context, target, sink, signal),
+    merge: (full, request, sink, signal) => merge(context, full, request, sink, signal),
     restore: (content, request, signal) => restore(context, content, request, signal),
     restoreStream: (content, request, sink, signal) => restoreStream(context, content, request, sink, signal),
     assertRecoverable: (facts) => assertRecoverable(context, facts['server_version_num']),
@@ -74,6 +76,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   incremental_artifact: 'tar',
   streams: 'wal',
   types: ['full', 'incremental'],
+  merges: true,
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,
   open,

@@ -7,10 +7,10 @@ import type { TarHeader } from '../tar/header.ts'
 import { tarParts } from '../tar/parts.ts'
 import { parseLabel, type Label } from './label.ts'
 
-/** Takes the bytes of one member. */
+/** Takes the bytes of one member. A promise: the next call waits for it. */
 export interface Taker {
-  write(bytes: Buffer): void
-  end(): void
+  write(bytes: Buffer): void | Promise<void>
+  end(): void | Promise<void>
 }
 
 export interface Level {
@@ -21,9 +21,10 @@ export interface Level {
   readonly scratch: string
   /** Compare what is taken with its manifest. */
   readonly checked: boolean
-  readonly folder: (path: string) => void
-  /** Null: nothing of this member is needed. */
-  readonly begin: (path: string, header: TarHeader) => Taker | null
+  /** `block`: the header as it came, valid during the call. */
+  readonly folder: (path: string, block: Buffer) => void
+  /** Null: nothing of this member is needed. `block` as above. */
+  readonly begin: (path: string, header: TarHeader, block: Buffer) => Taker | null
 }
 
 export interface LevelRead {
@@ -47,10 +48,10 @@ export async function readLevel(level: Level, signal: AbortSignal): Promise<Leve
   const reading = new Reading(level)
   for await (const part of tarParts(level.chunks)) {
     signal.throwIfAborted()
-    if (part.kind === 'member') reading.begin(part.header)
-    else if (part.kind === 'end') reading.end()
+    if (part.kind === 'member') reading.begin(part.header, part.block)
+    else if (part.kind === 'end') await reading.end()
     else if (reading.path === MANIFEST) await spool.write(part.bytes)
-    else reading.data(part.bytes)
+    else await reading.data(part.bytes)
   }
   reading.flush()
   if (level.checked) await compareWithManifest(manifest, reading.journal, signal).catch(named(level.name))
@@ -79,31 +80,32 @@ class Reading {
     this.journal = `${level.scratch}.journal`
   }
 
-  begin(header: TarHeader): void {
+  begin(header: TarHeader, block: Buffer): void {
     this.path = memberPath(header)
     this.#open = header.type === 'file'
     if (!this.#open) {
-      this.#level.folder(this.path)
+      this.#level.folder(this.path, block)
       return
     }
     if (KEPT.includes(this.path) && header.size <= MOST_KEPT) this.#kept.set(this.path, [])
     this.#size = header.size
-    this.#taker = this.path === MANIFEST ? null : this.#level.begin(this.path, header)
+    this.#taker = this.path === MANIFEST ? null : this.#level.begin(this.path, header, block)
     this.#crc = this.#taker !== null && this.#level.checked ? 0 : null
   }
 
-  data(bytes: Buffer): void {
+  data(bytes: Buffer): void | Promise<void> {
     if (this.#crc !== null) this.#crc = crc32c(bytes, this.#crc)
-    this.#taker?.write(bytes)
     this.#kept.get(this.path)?.push(Buffer.from(bytes))
+    return this.#taker?.write(bytes)
   }
 
-  end(): void {
+  end(): void | Promise<void> {
     if (!this.#open) return
-    this.#taker?.end()
+    const room = this.#taker?.end()
     this.#taker = null
     this.#lines += `${JSON.stringify([this.path, this.#size, this.#crc === null ? '' : crcHex(this.#crc)])}\n`
     if (this.#lines.length > MOST_KEPT) this.flush()
+    return room
   }
 
   flush(): void {

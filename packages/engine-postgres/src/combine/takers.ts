@@ -1,5 +1,5 @@
 import { closeSync, ftruncateSync, writeSync } from 'node:fs'
-import { HeadReader, PAGE } from '../incremental/form.ts'
+import { HeadReader, PAGE, type IncrementalHead } from '../incremental/form.ts'
 import { TarInvalid } from '../tar/header.ts'
 import { PageRuns } from './page-runs.ts'
 import type { Taker } from './read-level.ts'
@@ -10,6 +10,8 @@ import type { Tree } from '../data-folder/tree.ts'
 export interface Combined {
   readonly tree: Tree
   readonly table: ScratchTable
+  /** Files are made once a page of them came, not before. */
+  readonly onlyPages?: boolean
   /** Hears of each file when it is whole. */
   readonly whole: (name: string) => void
 }
@@ -33,29 +35,32 @@ export class NewestIncremental implements Taker {
   readonly #combined: Combined
   readonly #name: string
   readonly #head: HeadReader
-  readonly #file: number
+  #file: number | null = null
   #runs: PageRuns | null = null
 
   constructor(combined: Combined, name: string, size: number) {
     this.#combined = combined
     this.#name = name
     this.#head = new HeadReader(size)
-    this.#file = combined.tree.create(name)
   }
 
   write(bytes: Buffer): void {
     const rest = bytes.subarray(this.#head.take(bytes))
     const { head } = this.#head
     if (head === null) return
-    if (this.#runs === null) {
-      ftruncateSync(this.#file, Math.max(head.truncation, (head.pages.at(-1) ?? -1) + 1) * PAGE)
-      this.#runs = new PageRuns(this.#file, (index) => head.pages[index]!)
-    }
-    this.#runs.write(rest)
+    this.#runs ??= this.#begin(head)
+    this.#runs?.write(rest)
+  }
+
+  #begin({ truncation, pages }: IncrementalHead): PageRuns | null {
+    if (this.#combined.onlyPages === true && pages.length === 0 && truncation > 0) return null
+    this.#file ??= this.#combined.tree.create(this.#name)
+    ftruncateSync(this.#file, Math.max(truncation, (pages.at(-1) ?? -1) + 1) * PAGE)
+    return new PageRuns(this.#file, (index) => pages[index]!)
   }
 
   end(): void {
-    closeSync(this.#file)
+    if (this.#file !== null) closeSync(this.#file)
     const { head } = this.#head
     if (head === null) throw new TarInvalid('an INCREMENTAL file is shorter than its head')
     const { table, whole } = this.#combined
@@ -71,25 +76,26 @@ export class OlderIncremental implements Taker {
   readonly #combined: Combined
   readonly #waiting: WaitingFile
   readonly #head: HeadReader
-  readonly #file: number
+  #file: number | null = null
   #runs: PageRuns | null = null
 
   constructor(combined: Combined, waiting: WaitingFile, size: number) {
     this.#combined = combined
     this.#waiting = waiting
     this.#head = new HeadReader(size)
-    this.#file = combined.tree.reopen(waiting.name)
   }
 
   write(bytes: Buffer): void {
     const rest = bytes.subarray(this.#head.take(bytes))
     const { head } = this.#head
-    if (head === null) return
+    if (head === null || rest.length === 0) return
+    this.#file ??= reopened(this.#combined, this.#waiting)
     this.#runs ??= new PageRuns(this.#file, (index) => wantedPage(this.#waiting, head.pages[index]!))
     this.#runs.write(rest)
   }
 
   end(): void {
+    if (this.#file === null) return
     closeSync(this.#file)
     const { table, whole } = this.#combined
     const { came, wanted } = this.#waiting
@@ -104,8 +110,9 @@ export class OlderIncremental implements Taker {
 }
 
 /** The whole file in an older backup: gives all pages that are still missing. What it does not have is zeros. */
-export function olderWhole({ tree, table, whole }: Combined, waiting: WaitingFile, size: number): Taker {
-  const file = tree.reopen(waiting.name)
+export function olderWhole(combined: Combined, waiting: WaitingFile, size: number): Taker {
+  const { table, whole } = combined
+  const file = reopened(combined, waiting)
   const pages = Math.floor(size / PAGE)
   const runs = new PageRuns(file, (index) => (index < pages ? wantedPage(waiting, index) : null))
   return {
@@ -117,6 +124,8 @@ export function olderWhole({ tree, table, whole }: Combined, waiting: WaitingFil
     },
   }
 }
+
+const reopened = ({ tree }: Combined, { name, wanted }: WaitingFile): number => tree.reopen(name, wanted * PAGE)
 
 const wantedPage = ({ wanted, came }: WaitingFile, page: number): number | null =>
   page < wanted && !hasPage(came, page) ? page : null

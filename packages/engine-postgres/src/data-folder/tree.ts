@@ -38,7 +38,8 @@ export class Tree {
     }
   }
 
-  reopen(name: string): number {
+  /** `_atLeast`: bytes that it must have; here every file has its length from the beginning. */
+  reopen(name: string, _atLeast: number): number {
     return openSync(pathBelow(this.#root, name), OLD_FILE)
   }
 }

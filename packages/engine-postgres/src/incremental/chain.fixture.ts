@@ -1,8 +1,10 @@
 import { copyFileSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { expect } from 'vitest'
 import type { Increment, ParentBackup, RestoreFacts, SnapshotFacts } from '@salvor/shared/ports/engine'
 import { contentOf, environmentOf, fileSink, never } from '../engine.fixture.ts'
 import type { Environment } from '../environment.ts'
+import { merge } from '../merge.ts'
 import { prove } from '../prove.ts'
 import { restore } from '../restore.ts'
 import { takeChanges, takeFull } from './take.ts'
@@ -62,6 +64,21 @@ export class ChainOfBackups {
       engine_facts,
       open: (work) => work(contentOf(file, 65_536 + 11)),
     }))
+  }
+
+  /** A chain that begins with this one put together. */
+  async merged(): Promise<ChainOfBackups> {
+    const [full, ...rest] = this.links as [Link, ...Link[]]
+    const tip = rest.at(-1)!
+    const merged = new ChainOfBackups(this.#url, this.#folder, this.#more)
+    await merged.#keep(async (sink) => {
+      const request = { increments: this.increments, digests: () => Promise.resolve(tip.digests) }
+      const { context } = this.env()
+      const facts = await merge(context, contentOf(full.file, 65_536 + 7), request, sink, never)
+      expect(readdirSync(context.scratch_dir)).toEqual([])
+      return { ...tip.facts, ...facts }
+    })
+    return merged
   }
 
   /** With its tablespaces inside. */

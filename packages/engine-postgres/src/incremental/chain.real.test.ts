@@ -6,9 +6,10 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../engine.fixture.ts'
-import { ChainOfBackups, differences } from './chain.fixture.ts'
+import { ChainOfBackups, differences, type Link } from './chain.fixture.ts'
 
 const PYTHON = spawnSync('python3', ['--version']).status === 0
+const ALL_MERGES = process.env['SALVOR_TEST_COUNTS'] === 'full'
 const VERIFY_BACKUP = '/usr/lib/postgresql/15/bin/pg_verifybackup'
 
 const KINDS: readonly [PostgresMajor, 'native' | 'pages'][] = POSTGRES_MAJORS.flatMap((major) =>
@@ -113,6 +114,33 @@ describe.each(KINDS)('a chain of incrementals of PostgreSQL %i, %s', (major, kin
     )
   })
 
+  const merges = ALL_MERGES || (kind === 'native' ? major === 18 : major === 15)
+  test.runIf(merges)('is merged to a full of the same files, on which the next incremental stands', async () => {
+    const merged = await chain.merged()
+    const [tip] = merged.links as [Link]
+    expect(tip.facts.engine_facts).not.toHaveProperty('incremental')
+    const listed = spawnSync('tar', ['-tf', tip.file], { encoding: 'utf8' })
+    expect(listed.stderr).toBe('')
+    expect(listed.stdout).not.toContain('INCREMENTAL')
+    expect(listed.stdout).not.toContain('doomed')
+    expect(listed.stdout.trim().split('\n').at(-1)).toBe('backup_manifest')
+    const [target, beside] = [join(folder.path, 'merged'), join(folder.path, 'not-merged')]
+    await merged.restore(target)
+    await chain.restore(beside)
+    expect(everyDifference(target, beside)).toBe('')
+    expect(major > 16 || !existsSync(VERIFY_BACKUP) ? VERIFIED : saidOf(target)).toContain(VERIFIED)
+    await server.query('UPDATE patients SET name = $$after$$ WHERE id < 100')
+    const { facts } = await merged.increment()
+    expect(facts.engine_facts['incremental']).toBe(kind)
+    const [again, next] = [join(folder.path, 'merged-again'), join(folder.path, 'on-merged')]
+    await merged.restore(next)
+    await (await merged.merged()).restore(again)
+    expect(everyDifference(again, next)).toBe('')
+    if (kind === 'pages') return
+    const failed = await merged.prove(next, ['SELECT count(*) = 99 FROM patients WHERE name = $$after$$'])
+    expect(failed.filter(({ name }) => name !== 'visibility maps')).toEqual([])
+  })
+
   test.skipIf(!PYTHON)('is put together by recover.py from what tar unpacks, without Salvor', async () => {
     const script = join(folder.path, 'recover.py')
     writeFileSync(script, RECOVER_SCRIPT)
@@ -139,10 +167,20 @@ describe.each(KINDS)('a chain of incrementals of PostgreSQL %i, %s', (major, kin
   test.skipIf(major > 16 || !existsSync(VERIFY_BACKUP))('satisfies pg_verifybackup of PostgreSQL 15', async () => {
     const target = join(folder.path, 'verified')
     await chain.restore(target)
-    const { stdout, stderr } = spawnSync(VERIFY_BACKUP, ['-n', target], { encoding: 'utf8' })
-    expect(stdout + stderr).toContain('backup successfully verified')
+    expect(saidOf(target)).toContain(VERIFIED)
   })
 })
+
+const VERIFIED = 'backup successfully verified'
+
+function saidOf(target: string): string {
+  const { stdout, stderr } = spawnSync(VERIFY_BACKUP, ['-n', target], { encoding: 'utf8' })
+  return stdout + stderr
+}
+
+/** The manifest names its files in another order and the time of its making. */
+const everyDifference = (one: string, other: string): string =>
+  spawnSync('diff', ['-rq', '-x', 'backup_manifest', one, other], { encoding: 'utf8' }).stdout
 
 /** First good minor, as server_version_num. */
 const KNOWN_BAD: Partial<Record<PostgresMajor, number>> = { 17: 170_011, 18: 180_006 }
