@@ -36,6 +36,13 @@ function count(text: string): number {
   return number
 }
 
+const several = (text: string, gathered: readonly string[]): string[] => [...gathered, text]
+
+function partsOf({ database, schema, table }: { database: string[]; schema: string[]; table: string[] }) {
+  const named = { databases: database, schemas: schema, tables: table }
+  return Object.values(named).some((names) => names.length > 0) ? { parts: named } : {}
+}
+
 /** Gathers `OLD=NEW`: paths, in which only the first `=` divides. */
 function tablespace(text: string, gathered: Readonly<Record<string, string>>): Record<string, string> {
   const [, old, place] = /^([^=]+)=(.+)$/.exec(text) ?? []
@@ -129,7 +136,7 @@ function addRestore(program: Command): void {
   const restore = program
     .command('restore <source-or-backup>')
     .description('bring a backup back to a new place, or in place')
-    .requiredOption('--to <target>', 'a new file (SQLite) or folder (PostgreSQL)')
+    .requiredOption('--to <target>', 'a new file (SQLite), folder (PostgreSQL) or server (logical: postgres://…)')
     .option('--backup <backup>', 'a certain one (default: the newest)')
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')
@@ -140,6 +147,9 @@ function addRestore(program: Command): void {
     .option('--xid <id>', 'PostgreSQL: up to and with that transaction')
     .option('--name <name>', 'PostgreSQL: up to the restore point of that name')
     .option('--timeline <number>', 'PostgreSQL: along that timeline (default: the newest)')
+    .option('--database <name>', 'logical backups: only that database; may be repeated', several, [])
+    .option('--schema <name>', 'logical backups: only that schema of it; may be repeated', several, [])
+    .option('--table <name>', 'logical backups: only that table (schema.table); may be repeated', several, [])
     .option('--pause', 'PostgreSQL: stop at the target, to look first', false)
     .option('--plan', 'show what would be done and write nothing', false)
   example(restore, 'salvor restore clinic --to /srv/restored/clinic.db')
@@ -149,7 +159,8 @@ function addRestore(program: Command): void {
     const tablespaces = options['tablespace'] as Readonly<Record<string, string>>
     const rest = given(options, 'backup', 'from', 'keys', 'at', 'lsn', 'xid', 'name', 'timeline')
     const pause = options['pause'] === true
-    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, ...rest }, signal)
+    const parts = partsOf(options as { database: string[]; schema: string[]; table: string[] })
+    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, ...parts, ...rest }, signal)
   })
   const window = program
     .command('window <source>')

@@ -9,7 +9,7 @@ export async function restore(
   input: TaskTable['restore']['input'],
   context: TaskContext,
 ): Promise<TaskTable['restore']['output']> {
-  const { source, target, in_place, tablespaces, recovery: wanted } = input
+  const { source, target, in_place, tablespaces, parts, recovery: wanted } = input
   const progress = joinProgress(context.progress)
   await using chain = await openChain(input.chain, source, context, progress.bytes)
   const { manifest, content } = chain.full
@@ -18,6 +18,6 @@ export async function restore(
   const { engine_facts } = manifest
   await using recovery = wanted ? await openRecovery(wanted, source, context) : null
   const { increments } = chain
-  const request = { target, in_place, increments, engine_facts, tablespaces, recovery: recovery?.request }
+  const request = { target, in_place, increments, engine_facts, tablespaces, parts, recovery: recovery?.request }
   return await engine.restore(content, request, context.signal)
 }
