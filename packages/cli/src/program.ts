@@ -36,6 +36,13 @@ function count(text: string): number {
   return number
 }
 
+const several = (text: string, gathered: readonly string[]): string[] => [...gathered, text]
+
+function partsOf({ database, schema, table }: { database: string[]; schema: string[]; table: string[] }) {
+  const named = { databases: database, schemas: schema, tables: table }
+  return Object.values(named).some((names) => names.length > 0) ? { parts: named } : {}
+}
+
 /** Gathers `OLD=NEW`: paths, in which only the first `=` divides. */
 function tablespace(text: string, gathered: Readonly<Record<string, string>>): Record<string, string> {
   const [, old, place] = /^([^=]+)=(.+)$/.exec(text) ?? []
@@ -131,7 +138,7 @@ function addRestore(program: Command): void {
     .description('bring a backup back to a new place, or in place')
     .requiredOption(
       '--to <target>',
-      'a new file (SQLite) or folder (PostgreSQL); -: its bytes, or a tar of it, to stdout',
+      'a new file (SQLite), folder (PostgreSQL) or server (logical: postgres://…); -: its bytes, or a tar of it, to stdout',
     )
     .option('--backup <backup>', 'a certain one (default: the newest)')
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
@@ -143,6 +150,9 @@ function addRestore(program: Command): void {
     .option('--xid <id>', 'PostgreSQL: up to and with that transaction')
     .option('--name <name>', 'PostgreSQL: up to the restore point of that name')
     .option('--timeline <number>', 'PostgreSQL: along that timeline (default: the newest)')
+    .option('--database <name>', 'logical backups: only that database; may be repeated', several, [])
+    .option('--schema <name>', 'logical backups: only that schema of it; may be repeated', several, [])
+    .option('--table <name>', 'logical backups: only that table (schema.table); may be repeated', several, [])
     .option('--pause', 'PostgreSQL: stop at the target, to look first', false)
     .option('--start', 'PostgreSQL: run a server on it to the target, report what it reached, and stop it', false)
     .option('--plan', 'show what would be done and write nothing', false)
@@ -153,7 +163,12 @@ function addRestore(program: Command): void {
     const tablespaces = options['tablespace'] as Readonly<Record<string, string>>
     const rest = given(options, 'backup', 'from', 'keys', 'at', 'lsn', 'xid', 'name', 'timeline')
     const [pause, start] = [options['pause'] === true, options['start'] === true]
-    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, start, ...rest }, signal)
+    const parts = partsOf(options as { database: string[]; schema: string[]; table: string[] })
+    return run(
+      what,
+      { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, start, ...parts, ...rest },
+      signal,
+    )
   })
   const window = program
     .command('window <source>')

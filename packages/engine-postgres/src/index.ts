@@ -1,10 +1,14 @@
 import { bytesOf, durationMs } from '@salvor/shared/vocabulary/amounts'
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { serversOf } from './connect/open-link.ts'
-import { PostgresConfig, slotOf, walHoldBytes } from './config.ts'
+import { choiceOf, PostgresConfig, slotOf, walHoldBytes } from './config.ts'
 import { DEADLINES } from './environment.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
+import { logicalHalf } from './logical/engine.ts'
+import { proveDump } from './logical/prove.ts'
+import { assertDumpTarget, isLogical, restoreDump } from './logical/restore.ts'
+import { isServerUrl } from './logical/target-server.ts'
 import { offlineSnapshot } from './offline-snapshot.ts'
 import { merge } from './merge.ts'
 import { assertProvable, probe } from './probe.ts'
@@ -27,15 +31,23 @@ type LocalHalf = Pick<
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
 function localHalf(context: EngineContext, database: () => Promise<string>): LocalHalf {
   return {
-    assertTarget,
+    assertTarget: (target, inPlace) =>
+      isServerUrl(target) ? assertDumpTarget(target, inPlace) : assertTarget(target, inPlace),
     offlineSnapshot: (target, sink, signal) => offlineSnapshot(context, target, sink, signal),
     merge: (full, request, sink, signal) => merge(context, full, request, sink, signal),
-    restore: (content, request, signal) => restore(context, content, request, signal),
+    restore: (content, request, signal) =>
+      isLogical(request.engine_facts)
+        ? restoreDump(context, content, request, signal)
+        : restore(context, content, request, signal),
     restoreStream: (content, request, sink, signal) => restoreStream(context, content, request, sink, signal),
     assertRecoverable: (facts) => assertRecoverable(context, facts['server_version_num']),
     recover: (restored, recovery, signal) => recover(context, restored, recovery, signal),
     prove: async (restored, checks, facts, signal) =>
-      await prove(context, { folder: restored, checks, facts, database: await database() }, signal),
+      await (isLogical(facts) ? proveDump : prove)(
+        context,
+        { folder: restored, checks, facts, database: await database() },
+        signal,
+      ),
   }
 }
 
@@ -44,6 +56,8 @@ function open(config: PostgresConfig, context: EngineContext): Engine {
   const source = { url: config.url, passwordFile: config.password_file ?? null }
   const maxWalHold = walHoldBytes(config)
   const env = { source, context, deadlines: DEADLINES, maxWalHold, incrementals, versionGates: VERSION_GATES }
+  const local = localHalf(context, async () => (await serversOf(env)).addresses[0]!.database)
+  if (config.method === 'logical') return { ...local, ...logicalHalf(env, choiceOf(config)) }
   const walEnv = {
     ...env,
     slot: slotOf(config, context.source),
@@ -59,7 +73,7 @@ function open(config: PostgresConfig, context: EngineContext): Engine {
     assertProvable: (signal) => assertProvable(env, signal),
     snapshot: (sink, signal) => takeFull(env, sink, signal),
     snapshotChanges: (parent, sink, _options, signal) => takeChanges(env, parent, sink, signal),
-    ...localHalf(context, async () => (await serversOf(env)).addresses[0]!.database),
+    ...local,
   }
 }
 
@@ -77,6 +91,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   streams: 'wal',
   types: ['full', 'incremental'],
   merges: true,
+  limits: ({ method }) => (method === 'logical' ? { types: ['full'], called: 'postgres by method: logical' } : null),
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,
   open,

@@ -16,6 +16,7 @@ import { ownerFor, settle } from './data-folder/settle.ts'
 import { standAlone } from './data-folder/settings.ts'
 import { unpack } from './data-folder/unpack.ts'
 import { segmentsOf } from './data-folder/wal-segments.ts'
+import { isServerUrl } from './logical/target-server.ts'
 import { fetchWal } from './recovery/fetch-wal.ts'
 import { writeRecovery } from './recovery/settings.ts'
 import { tablespacesOf } from './tablespaces/facts.ts'
@@ -34,6 +35,8 @@ export async function restore(
 ): Promise<RestoreFacts> {
   // What comes back is the state of the newest increment.
   const request = { ...asked, engine_facts: asked.increments?.at(-1)?.engine_facts ?? asked.engine_facts }
+  if (isServerUrl(request.target)) throw new SalvorError('USAGE', NO_SERVER)
+  if (request.parts) throw new SalvorError('USAGE', NO_PARTS)
   const target = resolve(request.target)
   await assertTarget(target, request.in_place)
   const placed = await choosePlaces(request, target)
@@ -58,6 +61,12 @@ export async function restore(
     signal.throwIfAborted()
     throw restoreFailure(error, target)
   }
+}
+
+const NO_SERVER = { reason: 'a physical backup comes back as a data folder: name one after --to', command: 'restore' }
+const NO_PARTS = {
+  reason: 'a physical backup comes back whole; take one database or table out of it with salvor export',
+  command: 'restore',
 }
 
 interface Filling {

@@ -6,13 +6,20 @@ import { quoted } from './failures.ts'
 const WORKER = '<address of the worker>'
 
 /** What a database administrator types once, for what Salvor does with this source: the least that each part needs. */
-export function setUp({ url }: { readonly url: string }): readonly SetUpStep[] {
+export function setUp({
+  url,
+  method,
+}: {
+  readonly url: string
+  readonly method?: 'physical' | 'logical'
+}): readonly SetUpStep[] {
   const servers = serviceOf(url) === null ? parseServers(url) : null
   const addresses = servers === null || 'problem' in servers ? [] : servers.addresses
   const role = quoted(addresses[0]?.user ?? 'backup')
   const several = addresses.length > 1
   const withCertificate = addresses.some(({ sslcert }) => sslcert !== null)
   const password = withCertificate ? [] : [`\\password ${role}`]
+  if (method === 'logical') return dumpSteps(role, password, addresses)
   const database = quoted(addresses[0]?.database ?? 'postgres')
   return [
     {
@@ -39,6 +46,31 @@ export function setUp({ url }: { readonly url: string }): readonly SetUpStep[] {
       title: `${several ? 'For streaming WAL through a slot on each of these servers, which REPLICATION is enough for' : 'For streaming WAL'}: what a slot may make a server keep in pg_wal (backups alone: optional, else Salvor watches max_wal_hold)`,
       where: 'psql, as a superuser of each of these servers',
       lines: ["ALTER SYSTEM SET max_slot_wal_keep_size = '16GB';", 'SELECT pg_reload_conf();'],
+    },
+  ]
+}
+
+/** What dumps need: reading, and nothing else. */
+function dumpSteps(role: string, password: readonly string[], addresses: readonly Address[]): readonly SetUpStep[] {
+  return [
+    {
+      title: 'A role that may read every table (14 and later; row security: BYPASSRLS)',
+      where: 'psql, as an administrator of the server',
+      lines: [`CREATE ROLE ${role} WITH LOGIN;`, ...password, `GRANT pg_read_all_data TO ${role};`],
+    },
+    {
+      title: 'PostgreSQL 13: in each database instead, for each schema; and again for new ones',
+      where: 'psql, as the owner of the tables',
+      lines: [
+        `GRANT USAGE ON SCHEMA public TO ${role};`,
+        `GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role};`,
+        `GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO ${role};`,
+      ],
+    },
+    {
+      title: 'The way in, where the server has a pg_hba.conf of yours',
+      where: 'pg_hba.conf, before lines that fit as well; then SELECT pg_reload_conf();',
+      lines: hbaLines(addresses, 'all', role),
     },
   ]
 }

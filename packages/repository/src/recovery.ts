@@ -22,6 +22,7 @@ export interface RecoveryFacts {
     | 'source_bytes'
     | 'checksum_sha256'
     | 'compression'
+    | 'engine_facts'
   >
   readonly segments: readonly Segment[]
   /** Of an incremental: the backups below it, the full first. Empty otherwise. */
@@ -42,7 +43,7 @@ into one folder, go there, and run the following in bash, block after block.`,
     keys && block(`2. ${KEY_TEXT}`, keyCommands(keys)),
     block(keys ? '3. Decrypt and decompress.' : '2. Decompress.', contentCommands(facts, isTar, into)),
     chain.length > 0 && chainText(manifest.filename, chain, isTar),
-    isTar ? TAR_TEXT : DB_TEXT,
+    isTar ? (isDump(facts) ? DUMP_TEXT : TAR_TEXT) : DB_TEXT,
   ]
   return `# ${manifest.filename}
 
@@ -60,6 +61,20 @@ The database is now restored.db. Stop the program that uses the old one, remove 
 -journal at the end (a stale one would be replayed into the restored database), then put it in place:
 
     cp restored.db /path/to/app.db
+`
+
+const isDump = ({ manifest }: RecoveryFacts): boolean => manifest.engine_facts['method'] === 'logical'
+
+const DUMP_TEXT = `
+This is a logical backup: restored/globals.sql has the roles, restored/contents.json says which databases there are, and in which
+folder each lies. Its dump is cut into parts, which are put together by cat. With pg_restore and psql of PostgreSQL, of the release in
+contents.json ("dump_version") or a newer one, and a server that is new or has none of these databases:
+
+    psql -X -d postgres -f restored/globals.sql
+    for folder in restored/databases/*/; do cat "$folder"dump.* | pg_restore --create --no-tablespaces -d postgres; done
+
+For some of it: pg_restore --list shows what is there, --table, --schema or --use-list choose (pg_restore --help). A role or
+database that is there already is told as an error, and kept.
 `
 
 const TAR_TEXT = `

@@ -8,6 +8,7 @@ import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
 import { shownTarget, type RecoveryReached } from '@salvor/shared/vocabulary/recovery'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
+import type { RestoreParts } from '@salvor/shared/ports/engine'
 import type { Check } from '@salvor/shared/vocabulary/verification'
 import pc from 'picocolors'
 import type { GlobalOptions } from '../context.ts'
@@ -28,6 +29,8 @@ export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
   readonly start: boolean
   /** New places of tablespaces by their former ones. */
   readonly tablespaces: Readonly<Record<string, string>>
+  /** Logical backups: what of it is wanted. */
+  readonly parts?: RestoreParts
 }
 
 /** `salvor restore SOURCE|BACKUP --to TARGET`: always in this process, so that the files appear where the person sits. */
@@ -45,7 +48,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const copies = bestCopies(backup.copies).filter((copy) => from === undefined || copy.store === from)
   const [copy] = copies
   if (!copy) throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${from ? ` in ${from}` : ''}` })
-  const target = streams ? STREAM : resolve(options.to)
+  const target = streams ? STREAM : isServer(options.to) ? options.to : resolve(options.to)
   const tablespaces = placesOf(options.tablespaces, backup)
   if (options.start) assertServer(backup)
   if (options.plan) return plan(runtime, backup, copy.store, { ...options, target }, recovery)
@@ -55,6 +58,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
     target,
     in_place: options.inPlace,
     tablespaces,
+    ...(options.parts && { parts: mutable(options.parts) }),
     ...(wanted && { recovery: wanted }),
     ...(options.start && { start: true }),
   }
@@ -123,6 +127,14 @@ function assertServer({ engine }: BackupWithCopies): void {
   if (engine !== 'postgres')
     throw new SalvorError('USAGE', { reason: `a backup of ${engine} is not started`, command: 'restore' })
 }
+/** A logical backup may come back into a running server. */
+const isServer = (target: string): boolean => /^postgres(?:ql)?:\/\//.test(target)
+
+const mutable = ({ databases, schemas, tables }: RestoreParts) => ({
+  ...(databases && { databases: [...databases] }),
+  ...(schemas && { schemas: [...schemas] }),
+  ...(tables && { tables: [...tables] }),
+})
 
 /** Refuses a target that cannot be had before anything is read or written. */
 async function plannedRecovery(
@@ -208,7 +220,9 @@ function plan(
           `fetch ${recovery.pieces.length} pieces of WAL, ${bytes(wal)}, for the server to replay to ${shownTarget(recovery.target)}`,
         ]
       : []),
-    `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
+    isServer(target)
+      ? `restore ${bytes(backup.source_bytes)} of dumps into new or empty databases at ${target}, and count their rows`
+      : `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
     ...(start ? ['run a server on it, without a network, until it has reached its target; stop it'] : []),
   ]
   const document = {

@@ -35,10 +35,15 @@ export async function openLink(env: Environment, mode: LinkMode, signal: AbortSi
 
 /** A second connection to the very server of `link`. */
 export async function openBeside(env: Environment, link: Link, mode: LinkMode, signal: AbortSignal): Promise<Link> {
+  return await Link.open(await addressBeside(env, link, mode), mode, signal)
+}
+
+/** How the very server of `link` is reached once more, with the password that is valid now. */
+export async function addressBeside(env: Environment, link: Link, mode: LinkMode, database?: string): Promise<Address> {
   const { passfile, addresses } = await serversOf(env)
   const { host, port } = link.address
-  const address = addresses.find((other) => other.host === host && other.port === port)
-  return await openAt(env, address ?? link.address, passfile, mode, signal)
+  const address = addresses.find((other) => other.host === host && other.port === port) ?? link.address
+  return await complete(env, database === undefined ? address : { ...address, database }, passfile, mode)
 }
 
 /** A connection to one server of the source, whatever it is. */

@@ -86,7 +86,8 @@ async function tlsOptions(address: Address): Promise<ConnectionOptions> {
   return options
 }
 
-async function authorities(sslrootcert: string | null): Promise<string[]> {
+/** The certificates of the authorities that `sslrootcert` stands for, as PEM. */
+export async function authorities(sslrootcert: string | null): Promise<string[]> {
   if (sslrootcert === 'system') return getCACertificates('system')
   if (sslrootcert !== null) return [await pem(sslrootcert, 'sslrootcert')]
   return [...getCACertificates('bundled'), ...getCACertificates('system'), ...getCACertificates('extra')]

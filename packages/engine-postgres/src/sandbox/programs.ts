@@ -20,7 +20,7 @@ export async function serverPrograms(
   configured: readonly string[],
   user: ServerUser = serverUser(),
 ): Promise<ServerPrograms> {
-  for (const bin of candidates(major, configured)) {
+  for (const bin of programFolders(major, configured)) {
     if ((await majorOf(bin, {})) !== major) continue
     if ((await majorOf(bin, user)) === major) return { bin, [Symbol.asyncDispose]: async () => undefined }
     const copy = await reachableCopy(bin)
@@ -32,7 +32,8 @@ export async function serverPrograms(
   throw new SalvorError('CANNOT_VERIFY_HERE', { what: source, missing, fix })
 }
 
-function candidates(major: number, configured: readonly string[]): string[] {
+/** Where programs of a major may lie: what the configuration names, the distributions' folders, npm packages. */
+export function programFolders(major: number, configured: readonly string[]): string[] {
   const named = configured.flatMap((folder) => [folder, join(folder, String(major), 'bin'), join(folder, 'bin')])
   const distributions = [
     `/usr/lib/postgresql/${major}/bin`,

@@ -55,7 +55,7 @@ test('a file of four lines is enough, and everything else has a default that ser
   expect(config.settings.sources.get('app')).toMatchObject({
     engine: 'filedb',
     pool: null,
-    schedule: { full: '0 2 * * 0', monthly: '0 3 L * *', quarterly: '0 4 1 */3 *' },
+    schedule: { full: '0 2 * * *', monthly: '0 3 L * *', quarterly: '0 4 1 */3 *' },
     retention: { incremental: '7d', full: '30d', monthly: '365d', quarterly: '7y', yearly: '7y', pre_restore: '7d' },
     copies: [{ store: 'local', classes: 'all' }],
     verify: { full: 'restore', incremental: 'decode', replicas: 'checksum' },
@@ -366,7 +366,7 @@ describe('a mistake is told with line, reason and fix', () => {
     [
       'an incremental of an engine without',
       app('schedule: { full: "@daily", incremental: "@hourly" }'),
-      '8: sources.two.schedule.incremental: incremental backups of filedb are not available yet → remove this key',
+      '8: sources.two.schedule.incremental: incremental backups of filedb are not available → remove this key',
     ],
     [
       'a WAL stream',

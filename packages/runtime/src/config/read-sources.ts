@@ -21,6 +21,10 @@ const DEFAULT_SCHEDULE: Readonly<Partial<Record<ScheduledKind, string>>> = {
   quarterly: '0 4 1 */3 *',
 }
 
+/** Where there are no incrementals. */
+const { incremental: _, ...OTHERS } = DEFAULT_SCHEDULE
+const DAILY_FULLS = { ...OTHERS, full: '0 2 * * *' }
+
 const DEFAULT_RETENTION = {
   incremental: '7d',
   full: '30d',
@@ -110,8 +114,9 @@ async function readSource(
       : undefined
   const block = files === undefined ? await readBlock<unknown>(adapter, raw, path, POLICY_KEYS, reading) : undefined
   if (!policy) return undefined
-  checkSchedule(policy, adapter, path, around.timezone, tree)
-  checkWal(policy, adapter, path, tree)
+  const able = ableOf(adapter, block?.config)
+  checkSchedule(policy, able, path, around.timezone, tree)
+  checkWal(policy, able, path, tree)
   checkCopies(policy, path, around.storeNames, tree)
   if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
     tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
@@ -123,7 +128,7 @@ async function readSource(
   const blocks = files?.blocks ?? (block && new Map([[name, block]]))
   if (!blocks) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
-  const written = { ...settingsOf(name, policy, adapter, around), ...walOf(policy, adapter, copies), copies }
+  const written = { ...settingsOf(name, policy, able, around), ...walOf(policy, able, copies), copies }
   // The rules of a thousand files are hashed once.
   const rules = files && hashOf(workOf(written, null, around))
   const all = [...blocks].map(([each, one]) => {
@@ -133,13 +138,30 @@ async function readSource(
   return { blocks: all, fleet: files?.fleet ?? null, written }
 }
 
-function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, around: Surroundings): SourceSettings {
+type Able = Pick<EngineAdapter, 'kind' | 'artifact' | 'incremental_artifact' | 'streams' | 'types'> & {
+  readonly called: string
+}
+
+/** What the engine can do with a source of this configuration. */
+function ableOf(adapter: EngineAdapter, config: unknown): Able {
+  const { kind, artifact, incremental_artifact, streams, types } = adapter
+  const limits = config === undefined ? null : (adapter.limits?.(config) ?? null)
+  if (limits !== null) return { kind, artifact, ...limits }
+  return {
+    kind,
+    artifact,
+    types,
+    called: kind,
+    ...(incremental_artifact && { incremental_artifact }),
+    ...(streams && { streams }),
+  }
+}
+
+function settingsOf(name: string, policy: SourcePolicy, adapter: Able, around: Surroundings): SourceSettings {
   const takes = (kind: ScheduledKind): boolean =>
     adapter.types.includes(kind === 'incremental' ? 'incremental' : 'full')
   const { wal: _, ...named } = policy.schedule ?? {}
-  const schedule = policy.schedule
-    ? named
-    : Object.fromEntries(Object.entries(DEFAULT_SCHEDULE).filter(([k]) => takes(k as ScheduledKind)))
+  const schedule = policy.schedule ? named : takes('incremental') ? DEFAULT_SCHEDULE : DAILY_FULLS
   return {
     name,
     engine: adapter.kind,
@@ -164,7 +186,7 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, 
 /** Streamed where the schedule says so, and where nothing is said and a store takes it. */
 function walOf(
   policy: SourcePolicy,
-  adapter: EngineAdapter,
+  adapter: Able,
   copies: SourceSettings['copies'],
 ): Pick<SourceSettings, 'wal' | 'streams'> {
   if (adapter.streams !== 'wal') return {}
@@ -173,10 +195,10 @@ function walOf(
   return wanted ? { streams: 'wal', wal: 'stream' } : { streams: 'wal' }
 }
 
-function checkWal(policy: SourcePolicy, adapter: EngineAdapter, path: KeyPath, tree: YamlTree): void {
+function checkWal(policy: SourcePolicy, adapter: Able, path: KeyPath, tree: YamlTree): void {
   if (policy.schedule?.wal === undefined) return
   const at = [...path, 'schedule', 'wal']
-  if (adapter.streams !== 'wal') tree.problems.add(at, `${adapter.kind} has no WAL to stream`, 'remove this key')
+  if (adapter.streams !== 'wal') tree.problems.add(at, `${adapter.called} has no WAL to stream`, 'remove this key')
   const taken = !policy.copies || Object.values(policy.copies).some((c) => c === 'all' || c.includes('wal'))
   if (!taken) tree.problems.add(at, 'no store takes the WAL', 'add wal to the classes of a store under `copies`')
 }
@@ -193,13 +215,7 @@ function workOf(settings: SourceSettings, fingerprint: unknown, around: Surround
   return { settings: { ...settings, schedule: null, wal: null, config_hash: null }, source: fingerprint, stores }
 }
 
-function checkSchedule(
-  policy: SourcePolicy,
-  adapter: EngineAdapter,
-  path: KeyPath,
-  timezone: string,
-  tree: YamlTree,
-): void {
+function checkSchedule(policy: SourcePolicy, adapter: Able, path: KeyPath, timezone: string, tree: YamlTree): void {
   for (const kind of ScheduledKinds) {
     const cron = policy.schedule?.[kind]
     if (cron === undefined) continue
@@ -212,7 +228,7 @@ function checkSchedule(
         'write five cron fields, such as "0 2 * * 0"',
       )
     if (kind === 'incremental' && !adapter.types.includes('incremental')) {
-      tree.problems.add(at, `incremental backups of ${adapter.kind} are not available yet`, 'remove this key')
+      tree.problems.add(at, `incremental backups of ${adapter.called} are not available`, 'remove this key')
     }
   }
 }

@@ -15,7 +15,7 @@ export async function restore(
   input: TaskTable['restore']['input'],
   context: TaskContext,
 ): Promise<TaskTable['restore']['output']> {
-  const { source, target, in_place, tablespaces, recovery: wanted, start } = input
+  const { source, target, in_place, tablespaces, parts, recovery: wanted, start } = input
   const progress = joinProgress(context.progress)
   await using chain = await openChain(input.chain, source, context, progress.bytes)
   const { manifest, content } = chain.full
@@ -25,7 +25,7 @@ export async function restore(
   if (start) await assertStartable(engine, manifest.engine, chain.increments.at(-1)?.engine_facts ?? engine_facts)
   await using recovery = wanted ? await openRecovery(wanted, source, context) : null
   const { increments } = chain
-  const request = { target, in_place, increments, engine_facts, tablespaces, recovery: recovery?.request }
+  const request = { target, in_place, increments, engine_facts, tablespaces, parts, recovery: recovery?.request }
   if (target === STREAM) {
     if (!context.output) throw new SalvorError('USAGE', { reason: 'a service has no output', command: 'restore' })
     if (increments.length > 0 || recovery) await assertRoom(context.scratch_dir, chain.source_bytes + walBytes(wanted))

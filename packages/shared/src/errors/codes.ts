@@ -101,6 +101,16 @@ export const CODES = {
     'look into the server log; Salvor tries again by itself',
     true,
   ),
+  DUMP_FAILED: row(
+    '{source}: {program} of {what} failed: {reason}',
+    'look into the server log; Salvor tries again by itself',
+    true,
+  ),
+  PROGRAM_MISSING: row(
+    '{source}: this machine has no {program} of PostgreSQL {major} or newer',
+    'apt install postgresql-client-{major}, or name its folder in verifier.postgres_bin',
+    false,
+  ),
   FULL_NEEDED: row('{source}: no incremental on {parent}: {reason}', 'salvor backup {source} --type full', false),
   SOURCE_TLS_FAILED: row(
     '{source}: no trusted TLS connection to {where}: {reason}',

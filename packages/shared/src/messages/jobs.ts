@@ -41,6 +41,14 @@ export const JOBS = {
     start: z.boolean().optional(),
     /** PostgreSQL: new places of tablespaces by their former ones. */
     tablespaces: z.record(z.string(), z.string()).optional(),
+    /** Logical backups: these databases, and schemas and tables of the one that is named. */
+    parts: z
+      .strictObject({
+        databases: z.array(z.string()).optional(),
+        schemas: z.array(z.string()).optional(),
+        tables: z.array(z.string()).optional(),
+      })
+      .optional(),
   }),
   'verify-copy': z.strictObject({ backup_id: z.string(), store: z.string(), level: z.enum(VERIFICATION_LEVELS) }),
   /** Copies to every store that a rule names and that lacks the backup. */

@@ -24,7 +24,7 @@ const PINNED: Record<string, string> = {
   'check-stores': '25c7d85c859a6f78',
   'take-backup': 'ef24c9f133e833df',
   'merge-chain': '977feb5c9228cedc',
-  'restore-backup': '7fd1b8440e9d950d',
+  'restore-backup': 'ad8f2e8ac56a0ff6',
   'verify-copy': 'acda78475ecac0fa',
   'replicate-copy': '46e481220231ff83',
   'replicate-wal': 'ba94993b17ac4a6c',

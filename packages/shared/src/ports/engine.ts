@@ -89,7 +89,7 @@ export type ByteSink = (chunk: Uint8Array) => Promise<void>
 export type MergedFacts = Required<Pick<SnapshotFacts, 'engine_facts' | 'digests'>>
 
 export interface RestoreRequest {
-  /** A new place: file (SQLite) or folder (PostgreSQL). Checked by `assertTarget` before a byte moves. */
+  /** A new place: file (SQLite), folder (PostgreSQL), or URL of a server (logical backups of it). Checked by `assertTarget` before a byte moves. */
   readonly target: string
   readonly in_place: boolean
   /** Incrementals on top of the content, oldest first; absent: none. The state that comes back is the last one's. */
@@ -102,6 +102,17 @@ export interface RestoreRequest {
   readonly proof_follows?: true
   /** PostgreSQL: new places of tablespaces by their former ones; `inside`: all in the target itself, for a sandbox. */
   readonly tablespaces?: Readonly<Record<string, string>> | 'inside' | undefined
+  /** Logical backups only. */
+  readonly parts?: RestoreParts | undefined
+}
+
+/** What of a backup is wanted; nothing named: all of it. */
+export interface RestoreParts {
+  readonly databases?: readonly string[] | undefined
+  /** Of the one database that is named. */
+  readonly schemas?: readonly string[] | undefined
+  /** `schema.table`, or a table of any schema. */
+  readonly tables?: readonly string[] | undefined
 }
 
 export interface RestoreFacts {
@@ -224,6 +235,8 @@ export interface EngineAdapter<C = unknown> {
   readonly streams?: 'wal'
   /** Backup types this engine can take now. */
   readonly types: readonly ('full' | 'incremental')[]
+  /** What a source of this configuration can do less, and how messages call it. Absent or null: nothing less. */
+  limits?(this: void, config: C): { readonly types: EngineAdapter['types']; readonly called: string } | null
   /** Its `merge` is there: chains can be put together in the repository. */
   readonly merges?: true
   /** Variables of the environment that say where a client's own files are. */

@@ -2,6 +2,7 @@ import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
+import type { RestoreParts } from './engine.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
 
@@ -126,6 +127,7 @@ export interface TaskTable {
       readonly start?: boolean | undefined
       /** New places by former ones. */
       readonly tablespaces?: Readonly<Record<string, string>> | undefined
+      readonly parts?: RestoreParts | undefined
     }
     output: {
       readonly recovered_to: string

@@ -6,13 +6,13 @@ import { saveFirst } from '../save-first.ts'
 /** Restores a backup to a place on this machine; in place only after a backup of what is there. */
 export const restoreBackup: JobHandler<'restore-backup'> = {
   async handle(run, deps, signal, progress) {
-    const { backup_id, target, in_place, tablespaces, recovery: wanted, start } = run.params
+    const { backup_id, target, in_place, tablespaces, parts, recovery: wanted, start } = run.params
     const backup = await deps.catalog.backup(backup_id)
     const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
     const recovery = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : undefined
     if (in_place) await saveFirst(run, deps, backup.source, target, signal)
-    const input = { source: backup.source, chain, target, in_place, tablespaces, recovery, start }
+    const input = { source: backup.source, chain, target, in_place, tablespaces, parts, recovery, start }
     const { recovered_to, checks, reached } = await deps.tasks.run('restore', input, progress, signal)
     const duration_ms = Math.round(deps.clock.monotonicMs() - began)
     const data = { source: backup.source, backup_id: backup.id, target, recovered_to, duration_ms }

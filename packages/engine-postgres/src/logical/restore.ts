@@ -1,0 +1,72 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { ArtifactContent } from '@salvor/shared/ports/artifact'
+import type { EngineContext, RestoreFacts, RestoreRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
+import { assertTarget } from '../target.ts'
+import { TarInvalid } from '../tar/header.ts'
+import { hasObjects } from './parts.ts'
+import { restoreToFolder } from './restore-to-folder.ts'
+import { restoreToServer } from './restore-to-server.ts'
+import { assertServerUrl, isServerUrl } from './target-server.ts'
+
+/** The backup was made by pg_dump. */
+export const isLogical = (facts: SnapshotFacts['engine_facts']): boolean => facts['method'] === 'logical'
+
+/** A new folder of dump files, or a running server; never in place of a data folder. */
+export async function assertDumpTarget(target: string, inPlace: boolean): Promise<void> {
+  if (inPlace)
+    throw usage('a logical backup does not replace a data folder; restore it into a server: --to postgres://…')
+  if (isServerUrl(target)) assertServerUrl(target)
+  else await assertTarget(target, false)
+}
+
+export async function restoreDump(
+  context: EngineContext,
+  content: ArtifactContent,
+  request: RestoreRequest,
+  signal: AbortSignal,
+): Promise<RestoreFacts> {
+  const { target, engine_facts } = request
+  await assertDumpTarget(target, request.in_place)
+  if (request.recovery) throw usage('a logical backup cannot be replayed to an instant')
+  const recovered_to = engine_facts['consistent_at']
+  if (typeof recovered_to !== 'string') throw failed(target, 'its manifest does not say when the backup was taken')
+  const toServer = isServerUrl(target)
+  if (!toServer && hasObjects(request.parts))
+    throw usage('--schema and --table need a server to restore into: --to postgres://…')
+  const chunks = reported(context, content, signal)
+  try {
+    const checks = toServer
+      ? await restoreToServer(context, chunks, request, signal)
+      : await restoreToFolder(context, chunks, content, request, signal)
+    return { recovered_to, checks }
+  } catch (error) {
+    signal.throwIfAborted()
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw new SalvorError('DISK_FULL', { what: target }, error)
+    if (error instanceof TarInvalid || error instanceof SyntaxError) throw failed(target, error.message, error)
+    throw error
+  }
+}
+
+const PROGRESS_EVERY = 8 * 1024 * 1024
+
+async function* reported(
+  context: EngineContext,
+  content: ArtifactContent,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let done = 0
+  let told = 0
+  for await (const chunk of content.chunks(signal)) {
+    signal.throwIfAborted()
+    yield chunk
+    done += chunk.length
+    if (done - told < PROGRESS_EVERY && done < content.size) continue
+    told = done
+    context.progress({ phase: 'restore', done_bytes: done, total_bytes: content.size })
+  }
+}
+
+const usage = (reason: string): SalvorError => new SalvorError('USAGE', { reason, command: 'restore' })
+const failed = (target: string, reason: string, cause?: unknown): SalvorError =>
+  new SalvorError('RESTORE_FAILED', { target, reason }, cause)
