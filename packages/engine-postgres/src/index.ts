@@ -7,7 +7,7 @@ import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
 import { logicalHalf } from './logical/engine.ts'
 import { proveDump } from './logical/prove.ts'
-import { assertDumpTarget, isLogical, restoreDump } from './logical/restore.ts'
+import { assertDumpTarget, assertNotStarted, isLogical, restoreDump, streamDump } from './logical/restore.ts'
 import { isServerUrl } from './logical/target-server.ts'
 import { offlineSnapshot } from './offline-snapshot.ts'
 import { merge } from './merge.ts'
@@ -39,8 +39,12 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
       isLogical(request.engine_facts)
         ? restoreDump(context, content, request, signal)
         : restore(context, content, request, signal),
-    restoreStream: (content, request, sink, signal) => restoreStream(context, content, request, sink, signal),
-    assertRecoverable: (facts) => assertRecoverable(context, facts['server_version_num']),
+    restoreStream: (content, request, sink, signal) =>
+      (isLogical(request.engine_facts) ? streamDump : restoreStream)(context, content, request, sink, signal),
+    assertRecoverable: async (facts) => {
+      assertNotStarted(facts)
+      await assertRecoverable(context, facts['server_version_num'])
+    },
     recover: (restored, recovery, signal) => recover(context, restored, recovery, signal),
     prove: async (restored, checks, facts, signal) =>
       await (isLogical(facts) ? proveDump : prove)(

@@ -168,6 +168,17 @@ describe.each(MAJORS)('a logical backup of PostgreSQL %i', (major) => {
     },
   )
 
+  test('as a stream it is the tar of its dumps; it is not started as a server is', async () => {
+    const engine = logical(server.url, folder.path)
+    const chunks: Uint8Array[] = []
+    const sink = async (chunk: Uint8Array): Promise<void> => void chunks.push(Buffer.from(chunk))
+    const request = { engine_facts: facts.engine_facts }
+    const { recovered_to } = await engine.restoreStream(contentOf(artifact), request, sink, never)
+    expect(recovered_to).toBe(facts.engine_facts['consistent_at'])
+    expect(Buffer.concat(chunks).equals(readFileSync(artifact))).toBe(true)
+    await expect(engine.assertRecoverable!(facts.engine_facts)).rejects.toMatchObject({ code: 'USAGE' })
+  })
+
   test.runIf(restores)(
     'a restore that breaks off drops the databases that it made, and an altered row count is found',
     async () => {

@@ -1,6 +1,6 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
-import type { EngineContext, RestoreFacts, RestoreRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { ByteSink, EngineContext, RestoreFacts, RestoreRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
 import { assertTarget } from '../target.ts'
 import { TarInvalid } from '../tar/header.ts'
 import { hasObjects } from './parts.ts'
@@ -25,11 +25,9 @@ export async function restoreDump(
   request: RestoreRequest,
   signal: AbortSignal,
 ): Promise<RestoreFacts> {
-  const { target, engine_facts } = request
+  const { target } = request
   await assertDumpTarget(target, request.in_place)
-  if (request.recovery) throw usage('a logical backup cannot be replayed to an instant')
-  const recovered_to = engine_facts['consistent_at']
-  if (typeof recovered_to !== 'string') throw failed(target, 'its manifest does not say when the backup was taken')
+  const recovered_to = instantOf(request, target)
   const toServer = isServerUrl(target)
   if (!toServer && hasObjects(request.parts))
     throw usage('--schema and --table need a server to restore into: --to postgres://…')
@@ -46,6 +44,34 @@ export async function restoreDump(
     if (error instanceof TarInvalid || error instanceof SyntaxError) throw failed(target, error.message, error)
     throw error
   }
+}
+
+/** The dumps and what lies beside them, as the tar that they are kept in. */
+export async function streamDump(
+  context: EngineContext,
+  content: ArtifactContent,
+  request: Pick<RestoreRequest, 'engine_facts' | 'recovery' | 'parts'>,
+  sink: ByteSink,
+  signal: AbortSignal,
+): Promise<RestoreFacts> {
+  if (request.parts) throw usage('parts of a logical backup need a folder or a server: --to')
+  const recovered_to = instantOf(request, 'the stream')
+  for await (const chunk of reported(context, content, signal)) await sink(chunk)
+  return { recovered_to, checks: [] }
+}
+
+export function assertNotStarted(facts: SnapshotFacts['engine_facts']): void {
+  if (isLogical(facts)) throw usage('a logical backup is not started: restore it into a server: --to postgres://…')
+}
+
+function instantOf(
+  { engine_facts, recovery }: Pick<RestoreRequest, 'engine_facts' | 'recovery'>,
+  target: string,
+): string {
+  if (recovery) throw usage('a logical backup cannot be replayed to an instant')
+  const at = engine_facts['consistent_at']
+  if (typeof at !== 'string') throw failed(target, 'its manifest does not say when the backup was taken')
+  return at
 }
 
 const PROGRESS_EVERY = 8 * 1024 * 1024
