@@ -12,7 +12,7 @@ RUN pnpm install --frozen-lockfile --ignore-scripts \
  && node tools/build.mjs build
 # Beside it stay the few packages that read files of their own: what its links point to.
 RUN find . -name node_modules -not -path './build/*' -prune -exec rm -rf {} + \
- && pnpm install --prod --frozen-lockfile --ignore-scripts --no-optional --filter @salvor/catalog --filter @salvor/api \
+ && pnpm install --prod --frozen-lockfile --ignore-scripts --no-optional --filter @salvor/catalog --filter @salvor/api --filter @salvor/engine-sqlite \
  && rm -rf tools services packages/*/src && node build/main.js --version
 
 FROM node:24-bookworm-slim
