@@ -215,6 +215,7 @@ export const CODES = {
     2,
   ),
   QUERY_FAILED: row('{source}: {reason}', "the tables are shown by: salvor open {source} --sql '.schema'", false),
+  NOTHING_TO_COMPARE: row('{source}: {reason}', 'salvor list {source}', false, 2),
   READING_UNSUPPORTED: row('{source}: it cannot be read where it lies: {reason}', '{fix}', false, 2),
 
   // Continuous WAL and point-in-time restore.
