@@ -1,3 +1,4 @@
+import { ask } from './ask.ts'
 import { bytesOf, durationMs } from '@salvor/shared/vocabulary/amounts'
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { serversOf } from './connect/open-link.ts'
@@ -13,7 +14,7 @@ import { restore } from './restore.ts'
 import { assertTarget } from './target.ts'
 import { walSource } from './wal/source.ts'
 
-type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove'>
+type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove' | 'askRestored'>
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
 function localHalf(context: EngineContext, database: () => Promise<string>): LocalHalf {
@@ -23,6 +24,8 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
     restore: (content, request, signal) => restore(context, content, request, signal),
     prove: async (restored, checks, facts, signal) =>
       await prove(context, { folder: restored, checks, facts, database: await database() }, signal),
+    askRestored: async (folder, sql, recovery, signal) =>
+      await ask(context, { folder, sql, recovery, database: await database() }, signal),
   }
 }
 

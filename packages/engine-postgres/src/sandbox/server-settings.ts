@@ -9,6 +9,7 @@ export function sandboxSettings(
   folder: string,
   { parameters }: ControlFile,
   hasTablespaces: boolean,
+  more: Readonly<Record<string, string>> = {},
 ): string {
   const settings: Record<string, string | number> = {
     listen_addresses: '',
@@ -53,7 +54,7 @@ export function sandboxSettings(
   if (hasTablespaces) settings['allow_in_place_tablespaces'] = 'on'
   if (major >= 17) settings['event_triggers'] = 'off'
   if (major >= 18) settings['io_method'] = 'sync'
-  return Object.entries(settings)
+  return Object.entries({ ...settings, ...more })
     .map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`)
     .join('')
 }

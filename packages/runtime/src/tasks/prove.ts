@@ -34,7 +34,7 @@ export async function prove(
 }
 
 /** The sandbox often lies beside the catalog: a proof must not be what fills that disk. */
-async function assertRoom(folder: string, bytes: number): Promise<void> {
+export async function assertRoom(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder)
   if (bavail * bsize < bytes + EXTRA_BYTES) throw new SalvorError('DISK_FULL', { what: `the sandbox ${folder}` })
 }

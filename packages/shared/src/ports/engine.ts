@@ -124,6 +124,12 @@ export interface StateReader extends AsyncDisposable {
   query(sql: string, signal: AbortSignal): AsyncGenerator<QueryPart, void, undefined>
 }
 
+/** What a statement gave, values as the server writes them. */
+export interface RestoredAnswer {
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly (string | null)[])[]
+}
+
 export interface EngineContext {
   /** Name of the source, for errors. */
   readonly source: string
@@ -199,6 +205,16 @@ export interface Engine {
    * reader cannot tell truly. Absent: states of this engine cannot be looked into where they lie.
    */
   openState?(state: StoredState, signal: AbortSignal): Promise<StateReader>
+  /**
+   * Opens a restored copy with the real engine, isolated, after the replay that it was restored for, and gives what `sql` gives: for whoever asked,
+   * never for a log. The copy is changed by it. QUERY_FAILED, CANNOT_VERIFY_HERE. Absent: `openState` needs no copy.
+   */
+  askRestored?(
+    restored: string,
+    sql: string,
+    recovery: RecoveryRequest | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly RestoredAnswer[]>
   /** Opens a restored copy with the real engine, isolated, and runs the engine's own checks and the source's. CANNOT_VERIFY_HERE when a program is missing. */
   prove(
     restored: string,
@@ -234,6 +250,6 @@ export interface EngineAdapter<C = unknown> {
    */
   findFiles?(this: void, paths: readonly string[]): Promise<FoundFiles<C>>
   open(config: C, context: EngineContext): Engine
-  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `restore`, `openState` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
+  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `restore`, `openState`, `askRestored` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
   openForRestore?(context: EngineContext): Engine
 }
