@@ -76,7 +76,7 @@ test('a backup answers where it lies, the newest and that of an instant; a chang
     restore_points: 5,
   })
   expect(found.looked_at).toBeLessThanOrEqual(4)
-  const restore = found.changes[0]!.restore.replace('NEW_FILE', home.path('back.db')).split(' ').slice(1)
+  const restore = found.changes[0]!.restore.replace('NEW_PLACE', home.path('back.db')).split(' ').slice(1)
   expect((await home.run(...restore)).code).toBe(0)
   const back = new Database(home.path('back.db'), { readonly: true })
   expect(back.prepare(COUNT).pluck().get()).toBe(1000)

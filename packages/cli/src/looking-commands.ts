@@ -28,15 +28,16 @@ export function addLooking(program: Command): void {
     .option('--since <time>', 'only states from that instant on')
     .option('--until <time>', 'only states up to that instant')
     .option('--every', 'look at every restore point: finds changes that were undone, too', false)
+    .option('--resolution <duration>', 'PostgreSQL: how near the two instants are to come', '1s')
     .option('--from <store>', `which copies to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens them')
   act(
     example(find, 'salvor find-change desk --sql "SELECT count(*) FROM patients"'),
     async ([source = ''], options, self, signal) => {
       const { findChange } = await import('./commands/find-change.ts')
-      const { sql, every } = options as { sql: string; every: boolean }
+      const { sql, every, resolution } = options as { sql: string; every: boolean; resolution: string }
       const rest = given(options, 'since', 'until', 'from', 'keys')
-      return findChange(source, { ...globalOptions(self), sql, every, ...rest }, signal)
+      return findChange(source, { ...globalOptions(self), sql, every, resolution, ...rest }, signal)
     },
   )
 }

@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto'
-import type { RestorePoint } from '@salvor/policy/restore-points'
-import { openRestorePoint } from '@salvor/runtime/open-restore-point'
+import { type AskedPoint, askRestorePoint } from '@salvor/runtime/ask-restore-point'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import type { ErrorCode } from '@salvor/shared/errors/codes'
 import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Failure } from '@salvor/shared/vocabulary/run'
 import pc from 'picocolors'
-import { bisect, type Bisection, type Change, type Sight } from '../bisect.ts'
+import { durationMs } from '@salvor/shared/vocabulary/amounts'
+import { bisect, type Change, type Sight } from '../bisect.ts'
 import { instantTyped, knowsPointIn, pointsOf } from '../choose-point.ts'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn } from '../from-store.ts'
 import { done, table, type Answer } from '../output.ts'
 import { collect, type QueryResult, shown } from '../query-output.ts'
+import { recoveryInstants, type RecoveryInstants, refine } from '../recovery-instants.ts'
 import { typed } from './open.ts'
 
 export interface FindChangeOptions extends GlobalOptions {
@@ -21,29 +22,29 @@ export interface FindChangeOptions extends GlobalOptions {
   readonly from?: string
   readonly keys?: string
   readonly every: boolean
+  /** How near two instants are to come where WAL is replayed. */
+  readonly resolution: string
 }
 
 /** What the question gave at a point, or why it could not be answered there: a table that is not there yet is an answer, too. */
 type Given = { readonly results: readonly QueryResult[] } | { readonly failed: string }
-type Seen = Sight<RestorePoint, Given>
+type Seen = Sight<AskedPoint, Given>
 
 /** `salvor find-change SOURCE --sql …`: the answers go to whoever asked, and nowhere else. */
 export async function findChange(source: string, options: FindChangeOptions, signal: AbortSignal): Promise<Answer> {
   const knows = (known: Runtime) => knowsPointIn(known, source, options.from)
   await using runtime = await openWithFrom(options, options.from, { keys: options.keys }, knows, signal)
-  const points = await pointsBetween(runtime, source, options)
-  const question: Question = {
-    source,
-    sql: await typed(options.sql),
-    store: storeIn(runtime, options.from) ?? null,
-    quiet: options.json,
-  }
+  const store = storeIn(runtime, options.from) ?? null
+  const resolutionMs = resolutionOf(options)
+  const instants = await recoveryInstants(runtime, source, store, signal)
+  const points = await pointsBetween(runtime, source, options, instants)
+  const question: Question = { source, sql: await typed(options.sql), store, quiet: options.json }
   await runtime.deps.catalog.transaction({ service: 'cli' }, (tx) =>
     tx.audit({ actor: 'cli', action: 'find-change', object: source, outcome: 'read' }),
   )
   const unreadable: { backup: string; error: Failure }[] = []
   let first: SalvorError | null = null
-  const look = async (point: RestorePoint): Promise<Seen | null> => {
+  const look = async (point: AskedPoint): Promise<Seen | null> => {
     try {
       return await sightOf(runtime, question, point, signal)
     } catch (thrown) {
@@ -58,7 +59,32 @@ export async function findChange(source: string, options: FindChangeOptions, sig
   if (!found) throw first ?? fewPoints(source, points.length)
   const everywhere = found.changes.length === 0 && 'failed' in found.first.answer ? found.first.answer.failed : null
   if (everywhere !== null) throw new SalvorError('QUERY_FAILED', { source, reason: everywhere })
-  return answerOf(question, options, found, points.length, unreadable)
+  const changes: Change<AskedPoint, Given>[] = []
+  let { looked_at } = found
+  for (const rough of found.changes) {
+    const fine = instants ? await refine(rough, instants, look, resolutionMs) : { change: rough, looked_at: 0 }
+    changes.push(fine.change)
+    looked_at += fine.looked_at
+  }
+  return answerOf(question, options, { ...found, changes, looked_at, points: points.length }, unreadable)
+}
+
+interface Found {
+  readonly changes: readonly Change<AskedPoint, Given>[]
+  readonly first: Seen
+  readonly last: Seen
+  readonly looked_at: number
+  /** Among which it was looked, instants between them not counted. */
+  readonly points: number
+}
+
+function resolutionOf({ resolution }: FindChangeOptions): number {
+  try {
+    return durationMs(resolution)
+  } catch {
+    const reason = `--resolution ${JSON.stringify(resolution)} is no duration, such as 1s or 5m`
+    throw new SalvorError('USAGE', { reason, command: 'find-change' })
+  }
 }
 
 interface Question {
@@ -73,6 +99,7 @@ const ABOUT_THIS_COPY: ReadonlySet<ErrorCode> = new Set([
   'KEY_MISSING',
   'MANIFEST_INVALID',
   'NO_GOOD_COPY',
+  'RESTORE_FAILED',
   'SIGNER_UNKNOWN',
   'STORE_NOT_FOUND',
   'STORE_TRUNCATED',
@@ -82,12 +109,19 @@ async function pointsBetween(
   runtime: Runtime,
   source: string,
   { since, until }: FindChangeOptions,
-): Promise<readonly RestorePoint[]> {
+  instants: RecoveryInstants | null,
+): Promise<readonly AskedPoint[]> {
   const points = await pointsOf(runtime, source)
   if (points === null) throw new SalvorError('SOURCE_UNKNOWN', { source })
-  const from = since === undefined ? '' : instantTyped(runtime, '--since', since, 'find-change')
-  const to = until === undefined ? '~' : instantTyped(runtime, '--until', until, 'find-change')
-  return points.filter(({ at }) => from <= at && at <= to)
+  const from = since === undefined ? null : instantTyped(runtime, '--since', since, 'find-change')
+  const to = until === undefined ? null : instantTyped(runtime, '--until', until, 'find-change')
+  const between = points.filter(({ at }) => (from === null || from <= at) && (to === null || at <= to))
+  // The ends themselves, where WAL reaches them.
+  const first = from === null ? null : (instants?.at(from) ?? null)
+  const last = instants?.at(to === null || to > instants.latest ? instants.latest : to) ?? null
+  const begins = first && first.at !== between[0]?.at ? [first] : []
+  const ends = last && last.at > (between.at(-1) ?? first ?? { at: '' }).at ? [last] : []
+  return [...begins, ...between, ...ends]
 }
 
 function fewPoints(source: string, count: number): SalvorError {
@@ -95,16 +129,15 @@ function fewPoints(source: string, count: number): SalvorError {
   return new SalvorError('NOTHING_TO_COMPARE', { source, reason })
 }
 
-async function sightOf(runtime: Runtime, question: Question, point: RestorePoint, signal: AbortSignal): Promise<Seen> {
+async function sightOf(runtime: Runtime, question: Question, point: AskedPoint, signal: AbortSignal): Promise<Seen> {
   const { source, sql, store, quiet } = question
   if (!quiet) process.stderr.write(pc.dim(`looking at ${point.at}\n`))
-  await using opened = await openRestorePoint(runtime, point, store, signal)
   const answer = await given()
   return { point, answer, digest: createHash('sha256').update(JSON.stringify(answer)).digest('hex') }
 
   async function given(): Promise<Given> {
     try {
-      return { results: await collect(opened.reader.query(sql, signal), source) }
+      return { results: await collect(askRestorePoint(runtime, point, sql, store, signal), source) }
     } catch (error) {
       if (error instanceof SalvorError && error.code === 'QUERY_FAILED') return { failed: error.message }
       throw error
@@ -115,13 +148,15 @@ async function sightOf(runtime: Runtime, question: Question, point: RestorePoint
 function answerOf(
   { source, store }: Question,
   { from, every }: FindChangeOptions,
-  found: Bisection<RestorePoint, Given>,
-  points: number,
+  found: Found,
   unreadable: readonly { readonly backup: string; readonly error: Failure }[],
 ): Answer {
-  const restore = (point: RestorePoint): string =>
-    `salvor restore ${source} --backup ${point.backup_id}${from === undefined ? '' : ` --from ${from}`} --to NEW_FILE`
-  const looked = `looked at ${found.looked_at} of ${points} restore points`
+  const restore = ({ backup_id, at, recovery }: AskedPoint): string => {
+    const which = recovery ? `--at ${at}` : `--backup ${backup_id}`
+    return `salvor restore ${source} ${which}${from === undefined ? '' : ` --from ${from}`} --to NEW_PLACE`
+  }
+  const fine = found.looked_at > found.points ? ', and at instants between them' : ''
+  const looked = `looked at ${found.looked_at} of ${found.points} restore points${fine}`
   const lines = [
     ...found.changes.flatMap((change) => changeLines(source, change, restore(change.before.point))),
     ...(found.changes.length > 0 ? [] : sameLines(source, found)),
@@ -140,7 +175,7 @@ function answerOf(
     first: sight(found.first),
     last: sight(found.last),
     looked_at: found.looked_at,
-    restore_points: points,
+    restore_points: found.points,
     every,
     unreadable,
   }
@@ -153,7 +188,7 @@ function sight({ point, answer }: Seen): object {
   return { at: point.at, backup: point.backup_id, ...answer }
 }
 
-function changeLines(source: string, { before, after }: Change<RestorePoint, Given>, restore: string): string[] {
+function changeLines(source: string, { before, after }: Change<AskedPoint, Given>, restore: string): string[] {
   return [
     `${source}: the answer changed between`,
     ...table([before, after].map(({ point, answer }) => [`  ${point.at}`, point.backup_id, brief(answer)])),
@@ -162,7 +197,7 @@ function changeLines(source: string, { before, after }: Change<RestorePoint, Giv
   ]
 }
 
-function sameLines(source: string, { first, last }: Bisection<RestorePoint, Given>): string[] {
+function sameLines(source: string, { first, last }: Found): string[] {
   return [`${source}: the same answer at ${first.point.at} and at ${last.point.at}: ${brief(first.answer)}`]
 }
 
