@@ -52,12 +52,19 @@ export async function printTo(out: NodeJS.WritableStream, parts: AsyncIterable<Q
       widths = null
       continue
     }
-    const cells = part.rows.map((row) => row.map(shown))
+    // Alone in its column, a text may have its lines.
+    const lines = columns.length === 1
+    const cells = part.rows.map((row) => row.map((value) => shown(value, lines)))
+    if (lines) {
+      await write([...(widths === null ? [heading(columns)] : []), ...cells.map(([cell]) => cell!)])
+      widths = []
+      continue
+    }
     const first = widths === null
     // A row of blanks keeps later rows in the columns of the first.
     widths ??= columns.map((name, i) => ' '.repeat(Math.max(shown(name).length, ...cells.map((row) => row[i]!.length))))
-    const lines = table([widths, columns.map((name) => pc.bold(shown(name))), ...cells])
-    await write(lines.slice(first ? 1 : 2))
+    const padded = table([widths, columns.map((name) => pc.bold(shown(name))), ...cells])
+    await write(padded.slice(first ? 1 : 2))
   }
   if (widths === null && columns.length > 0) await write([heading(columns)])
 }
@@ -70,7 +77,7 @@ function heading(columns: readonly string[]): string {
 const OBEYED = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 /** A value for people: whatever lies in the database, a terminal shows it and does nothing else. */
-export function shown(value: SqlValue): string {
+export function shown(value: SqlValue, lines = false): string {
   if (value === null) return 'NULL'
   if (value instanceof Uint8Array) {
     const hex = Buffer.from(value.subarray(0, BLOB_BYTES_SHOWN)).toString('hex')
@@ -78,6 +85,6 @@ export function shown(value: SqlValue): string {
   }
   if (typeof value !== 'string') return String(value)
   return value.replace(OBEYED, (char) =>
-    char === '\n' ? '\\n' : char === '\t' ? '\\t' : `\\u{${char.codePointAt(0)!.toString(16)}}`,
+    char === '\n' ? (lines ? char : '\\n') : char === '\t' ? '\\t' : `\\u{${char.codePointAt(0)!.toString(16)}}`,
   )
 }
