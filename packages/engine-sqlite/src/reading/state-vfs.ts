@@ -60,8 +60,9 @@ export function installStateVfs({ capi, wasm, vfs }: Sqlite3Static, file: StateF
       methods: {
         xOpen(_vfs, name, opened, flags, flagsOut) {
           const handle = new capi.sqlite3_file(opened)
-          const known = name !== 0 && wasm.cstrToJs(name) === DATABASE
-          handle.$pMethods = known && (flags & capi.SQLITE_OPEN_READONLY) !== 0 ? io.pointer : 0
+          const reads = (flags & capi.SQLITE_OPEN_READONLY) !== 0
+          const known = reads && name !== 0 && wasm.cstrToJs(name) === DATABASE
+          handle.$pMethods = known ? io.pointer : 0
           handle.dispose()
           if (flagsOut !== 0) wasm.poke32(flagsOut, flags)
           return known ? capi.SQLITE_OK : capi.SQLITE_CANTOPEN
