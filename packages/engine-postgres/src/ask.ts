@@ -19,6 +19,7 @@ export interface AskRequest {
 const ANSWER_MS = 3_600_000
 const SLACK_MS = 60_000
 const MOST_ROWS = 100_000
+const READ_ONLY_TRANSACTION = '25006'
 
 /** Starts a server on a restored copy, alone and without a network, and gives what it answers. The copy is changed by it. */
 export async function ask(
@@ -44,6 +45,8 @@ export async function ask(
     signal.throwIfAborted()
     if (error instanceof SalvorError) throw error
     throwIfMissing(error, source)
+    if (error instanceof ServerError && error.sqlState === READ_ONLY_TRANSACTION)
+      throw new SalvorError('QUERY_REFUSED', { source, what: 'a statement that writes' })
     throw failed(source, reasonOf(error))
   }
 }
