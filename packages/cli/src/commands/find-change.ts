@@ -139,7 +139,8 @@ async function sightOf(runtime: Runtime, question: Question, point: AskedPoint, 
     try {
       return { results: await collect(askRestorePoint(runtime, point, sql, store, signal), source) }
     } catch (error) {
-      if (error instanceof SalvorError && error.code === 'QUERY_FAILED') return { failed: error.message }
+      if (error instanceof SalvorError && error.code === 'QUERY_FAILED')
+        return { failed: error.facts['reason'] ?? error.message }
       throw error
     }
   }
@@ -182,7 +183,7 @@ function answerOf(
   return done(document, lines)
 }
 
-const MISSED = 'changes that were undone between two of them are found by --every only'
+const MISSED = 'further changes, and those that were undone in between, are found by --every only'
 
 function sight({ point, answer }: Seen): object {
   return { at: point.at, backup: point.backup_id, ...answer }

@@ -214,7 +214,7 @@ export const CODES = {
     false,
     2,
   ),
-  QUERY_FAILED: row('{source}: {reason}', "the tables are shown by: salvor open {source} --sql '.schema'", false),
+  QUERY_FAILED: row('{source}: {reason}', 'look at the SQL: tables and columns are those of that instant', false),
   NOTHING_TO_COMPARE: row('{source}: {reason}', 'salvor list {source}', false, 2),
   READING_UNSUPPORTED: row('{source}: it cannot be read where it lies: {reason}', '{fix}', false, 2),
 
