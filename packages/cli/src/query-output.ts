@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { QueryPart, SqlValue } from '@salvor/shared/ports/engine'
 import pc from 'picocolors'
@@ -37,36 +38,41 @@ function inDocument(value: SqlValue): unknown {
   return value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value
 }
 
-/** Prints what a query gives as it comes, in columns as wide as the first rows need. */
+/** Prints what a query gives as it comes, in columns as wide as the first rows need. Ends the query when nobody reads on, as `head` does. */
 export async function printTo(out: NodeJS.WritableStream, parts: AsyncIterable<QueryPart>): Promise<void> {
+  const write = writerTo(out)
   let columns: readonly string[] = []
   let widths: readonly string[] | null = null
-  const write = async (lines: readonly string[]): Promise<void> => {
-    if (lines.length === 0 || out.write(lines.map((line) => `${line}\n`).join(''))) return
-    await new Promise((resolve) => out.once('drain', resolve))
-  }
   for await (const part of parts) {
     if ('columns' in part) {
-      if (widths === null && columns.length > 0) await write([heading(columns)])
+      if (widths === null && columns.length > 0 && !(await write([heading(columns)]))) return
       columns = part.columns
       widths = null
       continue
     }
     // Alone in its column, a text may have its lines.
-    const lines = columns.length === 1
-    const cells = part.rows.map((row) => row.map((value) => shown(value, lines)))
-    if (lines) {
-      await write([...(widths === null ? [heading(columns)] : []), ...cells.map(([cell]) => cell!)])
-      widths = []
-      continue
-    }
+    const alone = columns.length === 1
+    const cells = part.rows.map((row) => row.map((value) => shown(value, alone)))
     const first = widths === null
     // A row of blanks keeps later rows in the columns of the first.
     widths ??= columns.map((name, i) => ' '.repeat(Math.max(shown(name).length, ...cells.map((row) => row[i]!.length))))
-    const padded = table([widths, columns.map((name) => pc.bold(shown(name))), ...cells])
-    await write(padded.slice(first ? 1 : 2))
+    const names = columns.map((name) => pc.bold(shown(name)))
+    const lines = alone ? [names[0]!, ...cells.map(([cell]) => cell!)] : table([widths, names, ...cells]).slice(1)
+    if (!(await write(first ? lines : lines.slice(1)))) return
   }
   if (widths === null && columns.length > 0) await write([heading(columns)])
+}
+
+/** False: whoever read is gone. */
+function writerTo(out: NodeJS.WritableStream): (lines: readonly string[]) => Promise<boolean> {
+  // What it would tell is seen by `writable`.
+  if (out.listenerCount('error') === 0) out.on('error', () => undefined)
+  return async (lines) => {
+    if (!out.writable) return false
+    if (lines.length > 0 && !out.write(lines.map((line) => `${line}\n`).join('')))
+      await once(out, 'drain').catch(() => undefined)
+    return out.writable
+  }
 }
 
 function heading(columns: readonly string[]): string {
