@@ -1,8 +1,10 @@
 import { parseInstant } from '@salvor/policy/instant-text'
 import { pointAt, type RestorePoint, restorePoints } from '@salvor/policy/restore-points'
+import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
+import { recoveryInstants } from './recovery-instants.ts'
 
 /** An instant that was typed; USAGE if it is none. */
 export function instantTyped(runtime: Runtime, option: string, text: string, command: string): Instant {
@@ -28,8 +30,17 @@ export interface PointWanted {
   readonly backup?: string
 }
 
-/** What `open SOURCE|BACKUP [--at TIME|--backup B]` names: the newest state of a source that is not after TIME, or a certain one. */
-export async function choosePoint(runtime: Runtime, what: string, wanted: PointWanted): Promise<RestorePoint> {
+/**
+ * What `open SOURCE|BACKUP [--at TIME|--backup B]` names: the state of TIME where replaying WAL reaches it, else the newest of a backup that is not
+ * after TIME, or a certain one.
+ */
+export async function choosePoint(
+  runtime: Runtime,
+  what: string,
+  wanted: PointWanted,
+  store: string | null,
+  signal: AbortSignal,
+): Promise<AskedPoint> {
   const { at, backup } = wanted
   const usage = (reason: string) => new SalvorError('USAGE', { reason, command: 'open' })
   if (at !== undefined && backup !== undefined) throw usage('name one of --at and --backup')
@@ -41,7 +52,8 @@ export async function choosePoint(runtime: Runtime, what: string, wanted: PointW
   }
   if (at === undefined || at === 'latest') return points.at(-1)!
   const instant = instantTyped(runtime, '--at', at, 'open')
-  const found = pointAt(points, instant)
+  const instants = await recoveryInstants(runtime, what, store, signal)
+  const found = instants?.at(instant) ?? pointAt(points, instant)
   if (found) return found
   const reason = `the oldest state is that of ${points[0]!.at}`
   throw new SalvorError('TARGET_OUTSIDE_WINDOW', { source: what, target: instant, reason })

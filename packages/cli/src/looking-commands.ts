@@ -6,7 +6,7 @@ import { globalOptions } from './context.ts'
 export function addLooking(program: Command): void {
   const open = program
     .command('open <source-or-backup>')
-    .description('ask a SQLite backup by SQL, without restoring it')
+    .description('ask a backup by SQL: of SQLite without restoring it, of PostgreSQL a copy in the sandbox')
     .option('--at <time>', 'the newest state that is not after that instant (default: the newest of all)')
     .option('--backup <backup>', 'a certain one')
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)

@@ -72,6 +72,6 @@ function notWhereItLies(source: string, kind: string): SalvorError {
   return new SalvorError('READING_UNSUPPORTED', {
     source,
     reason: `a backup of ${kind} needs its server`,
-    fix: `restore it and ask the server: salvor restore ${source} --at TIME --to NEW_FOLDER, then pg_ctl start`,
+    fix: `give --sql: then it is restored into the sandbox for that; or keep it: salvor restore ${source} --at TIME --to NEW_FOLDER, then pg_ctl start`,
   })
 }
