@@ -12,8 +12,9 @@ RUN pnpm install --frozen-lockfile --ignore-scripts \
  && node tools/build.mjs build
 # Beside it stay the few packages that read files of their own: what its links point to.
 RUN find . -name node_modules -not -path './build/*' -prune -exec rm -rf {} + \
- && pnpm install --prod --frozen-lockfile --ignore-scripts --no-optional --filter @salvor/catalog --filter @salvor/api \
- && rm -rf tools services packages/*/src && node build/main.js --version
+ && pnpm install --prod --frozen-lockfile --ignore-scripts --filter @salvor/catalog --filter @salvor/api \
+      --filter @salvor/engine-sqlite --filter @salvor/engine-postgres \
+ && rm -rf tools services packages/*/src && node build/main.js --version && node build/main.js config schema > /dev/null
 
 FROM node:24-bookworm-slim
 # The verifier proves PostgreSQL backups with a server of the same major version: PGDG's 13 to 18.

@@ -11,6 +11,8 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     // About 1.45 GB, and about 1 GB.
     'sqlite-rows': { type: 'string', default: '330000' },
+    // Incrementals of the chain that is restored.
+    'sqlite-links': { type: 'string', default: '30' },
     'postgres-scale': { type: 'string', default: '100' },
   },
 })
@@ -19,7 +21,14 @@ const rounds = Number(values.rounds)
 const rows: Row[] = []
 if (values.only !== 'postgres') {
   using place = makeWorkplace()
-  rows.push(...(await benchSqlite(place, { rows: Number(values['sqlite-rows']), rounds, say })))
+  rows.push(
+    ...(await benchSqlite(place, {
+      rows: Number(values['sqlite-rows']),
+      rounds,
+      links: Number(values['sqlite-links']),
+      say,
+    })),
+  )
 }
 if (values.only !== 'sqlite') {
   using place = makeWorkplace()

@@ -2,14 +2,14 @@ import { rmSync, statSync } from 'node:fs'
 import { createClinic, startWriter } from '@salvor/testkit/real/sqlite-writer'
 import { measure, medianCost, type Cost } from './measure.ts'
 import type { Row } from './report.ts'
+import { resticIn } from './restic.ts'
+import { benchChanges } from './sqlite-changes.ts'
 import { bytesIn, program, type Workplace } from './workplace.ts'
 
-const PASSWORD = { RESTIC_PASSWORD: 'bench' }
-
-/** Full backup and restore of one clinic database beside restic, and the same backup under a writer. */
+/** Full backup and restore of one clinic database beside restic, the same backup under a writer, and incrementals. */
 export async function benchSqlite(
   place: Workplace,
-  options: { rows: number; rounds: number; say: (line: string) => void },
+  options: { rows: number; rounds: number; links: number; say: (line: string) => void },
 ): Promise<Row[]> {
   const db = place.path('clinic.db')
   options.say(`making a SQLite database of ${options.rows} visits …`)
@@ -34,17 +34,14 @@ export async function benchSqlite(
     options.say(`the writer committed ${committed} times beside it, and waited ${max_ms.toFixed(1)} ms at most`)
     if (restic === null) continue
     const repository = place.fresh('restic')
-    const run = (...args: string[]) => ({
-      command: restic,
-      args: ['-r', repository, '--no-cache', '-q', ...args],
-      env: PASSWORD,
-    })
+    const run = resticIn(restic, repository)
     await measure(run('init'))
     peer.full.push(await measure(run('backup', '--compression', 'auto', db)))
     peer.stored = bytesIn(repository)
     peer.restore.push(await measure(run('restore', 'latest', '--target', place.fresh('out'))))
   }
-  return rows({ salvor, peer: restic === null ? null : peer, busy: medianCost(salvor.busy) })
+  const changes = await benchChanges(place, { db, restic, ...options })
+  return [...rows({ salvor, peer: restic === null ? null : peer, busy: medianCost(salvor.busy) }), ...changes]
 }
 
 interface Side {
@@ -109,6 +106,6 @@ function configuration(db: string): string {
 encryption: { keyring_file: ./keys.json }
 worker: { threads: 2 }
 sources:
-  clinic: { engine: sqlite, path: ${db}, verify: { full: none } }
+  clinic: { engine: sqlite, path: ${db}, verify: { full: none, incremental: none } }
 `
 }

@@ -11,6 +11,7 @@ const out = resolve(process.argv[2] ?? '')
 /** Packages that read files beside their code; who imports them. They stay where pnpm has put them. */
 const OUTSIDE = {
   '@node-rs/crc32': 'packages/engine-postgres',
+  '@sqlite.org/sqlite-wasm': 'packages/engine-sqlite',
   'better-sqlite3': 'packages/catalog',
   '@bull-board/api': 'packages/api',
   '@bull-board/fastify': 'packages/api',

@@ -10,6 +10,11 @@ interface Window {
   readonly gaps: readonly unknown[]
 }
 
+interface Found {
+  readonly at: string
+  readonly results: readonly { columns: string[]; rows: string[][] }[]
+}
+
 const SMALL_SEGMENTS = { settings: { max_slot_wal_keep_size: '1GB' }, initdb: ['--wal-segsize=1'] } as const
 
 async function configured(url: string): Promise<Home> {
@@ -106,6 +111,24 @@ test('a DELETE by mistake is undone: the WAL is streamed, and any instant comes 
   const paused = await home.run('restore', 'clinic', '--to', home.path('paused'), ...look)
   expect(`${paused.code} ${paused.stdout}`).toMatch(/^0 [^]*started: stopped .* timeline 1, it pauses there/)
   expect(readdirSync(home.path('paused'))).toContain('recovery.signal')
+
+  // Nobody has to know when it was: the backup and the WAL behind it are asked, at instants half-way.
+  const mistake = ['--sql', 'SELECT count(*) FROM patients', '--resolution', '4s', '--json']
+  const found = (await home.run('find-change', 'clinic', ...mistake)).json<{
+    changes: { before: Found; after: Found; restore: string }[]
+  }>()
+  expect(found.changes).toMatchObject([{ before: { results: [{ columns: ['count'], rows: [['2000']] }] } }])
+  const [change] = found.changes
+  expect(change!.after.results[0]!.rows).toEqual([['1000']])
+  expect(change!.before.at < change!.after.at && change!.after.at >= before.at).toBe(true)
+  expect(Date.parse(change!.after.at) - Date.parse(change!.before.at)).toBeLessThanOrEqual(4001)
+  expect(change!.restore).toMatch(/^salvor restore clinic --(at|backup) /)
+
+  const count = ['--sql', 'SELECT count(*) FROM patients'] as const
+  const then = await home.run('open', 'clinic', '--at', before.at, ...count)
+  expect(then.stdout).toBe('count\n2000\n')
+  const prompt = await home.run('open', 'clinic')
+  expect([prompt.code, prompt.stderr]).toEqual([2, expect.stringContaining('READING_UNSUPPORTED')])
 
   const tomorrow = await home.run('restore', 'clinic', '--to', home.path('never'), '--at', '2099-01-01 00:00', '--json')
   expect(tomorrow.code).toBe(2)

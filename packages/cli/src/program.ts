@@ -2,31 +2,8 @@ import { SERVICES } from '@salvor/shared/vocabulary/service'
 import { VERIFICATION_LEVELS } from '@salvor/shared/vocabulary/verification'
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { globalOptions } from './context.ts'
-import type { Answer } from './output.ts'
-import { runCommand } from './run-command.ts'
-
-type Action = (
-  args: readonly string[],
-  options: Record<string, unknown>,
-  command: Command,
-  signal: AbortSignal,
-) => Promise<Answer>
-
-/** A command whose code is loaded when it is called: `--help` and `list` do not pay for engines and stores. */
-function act(command: Command, action: Action): Command {
-  return command.action(async (...given: unknown[]) => {
-    const self = given.at(-1) as Command
-    const { json } = globalOptions(self)
-    await runCommand(json, (signal) => action(self.processedArgs as string[], self.opts(), self, signal))
-  })
-}
-
-const STORE = 'a name, or file:///FOLDER, s3://BUCKET/PREFIX, azblob://CONTAINER/PREFIX'
-
-/** Those of the options that were given. */
-function given<K extends string>(options: Record<string, unknown>, ...keys: readonly K[]): { [key in K]?: string } {
-  return Object.fromEntries(keys.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))) as never
-}
+import { act, example, given, STORE } from './command-parts.ts'
+import { addLooking } from './looking-commands.ts'
 
 const TYPES = ['full', 'incremental', 'archive'] as const
 
@@ -74,10 +51,6 @@ export function buildProgram(version: string): Command {
 
 function allOf(program: Command): Command[] {
   return program.commands.flatMap((command) => [command, ...allOf(command)])
-}
-
-function example(command: Command, text: string): Command {
-  return command.addHelpText('after', `\nExample:\n  ${text}`)
 }
 
 function addBackups(program: Command): void {
@@ -180,6 +153,7 @@ function addRestore(program: Command): void {
     const { window: run } = await import('./commands/window.ts')
     return run(source, { ...globalOptions(self), ...given(options, 'from', 'keys') }, signal)
   })
+  addLooking(program)
   addWal(program)
   const status = example(
     program.command('status').description('every source: last good, last proven, next, incidents'),

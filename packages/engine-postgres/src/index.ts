@@ -1,3 +1,4 @@
+import { ask } from './ask.ts'
 import { bytesOf, durationMs } from '@salvor/shared/vocabulary/amounts'
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { serversOf } from './connect/open-link.ts'
@@ -25,7 +26,15 @@ const OTHER_SLOTS_MS = 10_000
 
 type LocalHalf = Pick<
   Engine,
-  'assertTarget' | 'offlineSnapshot' | 'merge' | 'restore' | 'restoreStream' | 'assertRecoverable' | 'recover' | 'prove'
+  | 'assertTarget'
+  | 'offlineSnapshot'
+  | 'merge'
+  | 'restore'
+  | 'restoreStream'
+  | 'assertRecoverable'
+  | 'recover'
+  | 'prove'
+  | 'askRestored'
 >
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
@@ -52,6 +61,8 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
         { folder: restored, checks, facts, database: await database() },
         signal,
       ),
+    askRestored: async (folder, sql, recovery, signal) =>
+      await ask(context, { folder, sql, recovery, database: await database() }, signal),
   }
 }
 

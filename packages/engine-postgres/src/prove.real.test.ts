@@ -90,6 +90,26 @@ describe('proving a restored copy', () => {
     expect(serversIn(restored)).toEqual([])
   })
 
+  test('a restored copy answers whoever asks, in columns; writes are refused, and a failure quotes no value', async () => {
+    const ask = async (sql: string) => {
+      const restored = await restoredAt(`asked-${(asked += 1)}`)
+      return engine().askRestored!(restored, sql, undefined, never)
+    }
+    let asked = 0
+    expect(await ask('SELECT count(*) AS n, NULL AS nothing FROM patients; SELECT 1 WHERE false')).toEqual([
+      { columns: ['n', 'nothing'], rows: [['5000', null]] },
+      { columns: ['?column?'], rows: [] },
+    ])
+    await expect(ask('DELETE FROM patients')).rejects.toMatchObject({ code: 'QUERY_REFUSED' })
+    const cast = await ask('SELECT name::int FROM patients').catch((error: unknown) => error)
+    expect(cast).toMatchObject({ code: 'QUERY_FAILED', message: expect.stringContaining('SQLSTATE 22P02') })
+    await expect(ask('SELECT * FROM nowhere')).rejects.toMatchObject({
+      code: 'QUERY_FAILED',
+      message: expect.stringContaining('relation "nowhere" does not exist'),
+    })
+    expect(serversIn(folder.path)).toEqual([])
+  })
+
   test('a deep and closed folder is no obstacle', async () => {
     const home = join(folder.path, 'd'.repeat(100), 'e'.repeat(60))
     mkdirSync(home, { recursive: true, mode: 0o700 })

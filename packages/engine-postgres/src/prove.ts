@@ -48,7 +48,7 @@ export async function prove(
   }
 }
 
-async function majorOf(folder: string, source: string): Promise<number> {
+export async function majorOf(folder: string, source: string): Promise<number> {
   const text = await readFile(join(folder, 'PG_VERSION'), 'latin1').catch(() => '')
   const major = Number(text.trim())
   if (Number.isInteger(major) && major > 0) return major

@@ -5,6 +5,7 @@ import { mergeChain } from './merge.ts'
 import { takeOfflineSnapshot } from './offline-snapshot.ts'
 import { probeSource } from './probe.ts'
 import { proveCopy } from './prove.ts'
+import { openState } from './reading/open-state.ts'
 import { restoreFile } from './restore.ts'
 import { streamFile } from './restore-stream.ts'
 import type { Site } from './site.ts'
@@ -27,6 +28,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
       await assertTarget(target, inPlace, site)
     },
     offlineSnapshot: (target, sink, signal) => reading(site, target, takeOfflineSnapshot(site, target, sink, signal)),
+    openState: (state, signal) => openState(context.source, state, signal),
     restore: (content, request, signal) => restoreFile(site, content, request, signal),
     restoreStream: (content, request, sink, signal) => streamFile(site, content, request, sink, signal),
     prove: (restored, checks, _engineFacts, signal) => proveCopy(site, restored, checks, signal),

@@ -163,7 +163,7 @@ function randomChain(bench: Bench, random: (below: number) => number): { links: 
       const run = Math.min(1 + random(4), page_count - page + 1)
       const pages = bytes(run)
       pages.copy(state, (page - 1) * page_size)
-      parts.push(groupHead(page, run), pages)
+      parts.push(groupHead([{ first: page, count: run }]), pages)
       page += run - 1
     }
     links.push(link(`${n}.pages`, Buffer.concat([...parts, Buffer.alloc(4)])))

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Address } from '../connect/address.ts'
 import { Framer, type MessageReceiver, type Room } from './framer.ts'
 import { IdleWatch } from './idle-watch.ts'
-import { copyData, copyDone, dataRow, query, startup, strings, terminate, TYPE } from './messages.ts'
+import { copyData, copyDone, columnNames, dataRow, query, startup, strings, terminate, TYPE } from './messages.ts'
 import { LinkLost, serverError, type ServerError } from './server-error.ts'
 import { Authentication } from './startup.ts'
 import { openTls } from './tls.ts'
@@ -138,7 +138,7 @@ export class Link implements AsyncDisposable, MessageReceiver {
   async rows(sql: string, idleMs: number, signal: AbortSignal, most = 10_000): Promise<ResultSet[]> {
     const sets: ResultSet[] = []
     const message = (type: number, body: Buffer): void => {
-      if (type === TYPE.rowDescription) sets.push({ rows: [], count: 0 })
+      if (type === TYPE.rowDescription) sets.push({ columns: columnNames(body), rows: [], count: 0 })
       else if (type === TYPE.dataRow) addRow(sets.at(-1), body, most)
       else if (type !== TYPE.commandComplete && type !== TYPE.emptyQuery) {
         throw new LinkLost('an unexpected message in the answer')
@@ -219,6 +219,7 @@ export class Link implements AsyncDisposable, MessageReceiver {
 }
 
 export interface ResultSet {
+  readonly columns: readonly string[]
   readonly rows: Row[]
   count: number
 }

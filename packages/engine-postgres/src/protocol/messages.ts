@@ -92,3 +92,18 @@ export function strings(body: Buffer, from = 0): string[] {
 
 /** `'` doubled, as the replication grammar and SQL read a literal. */
 export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+/** Bytes of a column in a RowDescription behind its name. */
+const COLUMN_BYTES = 18
+
+/** Names of the columns of a RowDescription. */
+export function columnNames(body: Buffer): string[] {
+  const names: string[] = []
+  for (let left = body.readInt16BE(0), at = 2; left > 0; left--) {
+    const end = body.indexOf(0, at)
+    if (end === -1) throw new RangeError('a column without an end')
+    names.push(body.toString('utf8', at, end))
+    at = end + 1 + COLUMN_BYTES
+  }
+  return names
+}

@@ -9,7 +9,22 @@ import type { RecoveryTarget } from '@salvor/shared/vocabulary/recovery'
  * Salvor's. The settings mean nothing once recovery.signal is gone, which the server removes itself.
  */
 export async function writeRecovery(folder: string, { target, timeline, pause }: RecoveryRequest): Promise<void> {
-  const settings = {
+  const lines = Object.entries(recoverySettings({ target, timeline, pause })).map(
+    ([name, value]) => `${name} = ${literal(value)}`,
+  )
+  const text = ['', '# Written by Salvor: how far to recover.', ...lines, ''].join('\n')
+  await appendFile(join(folder, 'postgresql.auto.conf'), text, { mode: 0o600 })
+  await writeFile(join(folder, RECOVERY_SIGNAL), '', { flag: 'wx', mode: 0o600 })
+}
+
+export const RECOVERY_SIGNAL = 'recovery.signal'
+
+export function recoverySettings({
+  target,
+  timeline,
+  pause,
+}: Pick<RecoveryRequest, 'target' | 'timeline' | 'pause'>): Readonly<Record<string, string>> {
+  return {
     // The server insists on a command before it looks into pg_wal. This one says that there is nothing.
     restore_command: 'exit 1',
     recovery_target_timeline: String(timeline),
@@ -19,10 +34,6 @@ export async function writeRecovery(folder: string, { target, timeline, pause }:
     recovery_target_action: pause ? 'pause' : 'promote',
     ...targetSettings(target),
   }
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = ${literal(value)}`)
-  const text = ['', '# Written by Salvor: how far to recover.', ...lines, ''].join('\n')
-  await appendFile(join(folder, 'postgresql.auto.conf'), text, { mode: 0o600 })
-  await writeFile(join(folder, 'recovery.signal'), '', { flag: 'wx', mode: 0o600 })
 }
 
 function targetSettings(target: RecoveryTarget): Readonly<Record<string, string>> {

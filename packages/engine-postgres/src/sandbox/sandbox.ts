@@ -1,4 +1,5 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { RecoveryRequest } from '@salvor/shared/ports/engine'
 import { chmod, lchown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { readControlFile, type ControlFile } from '../data-folder/control-file.t
 import { listTree } from '../data-folder/settle.ts'
 import { Link } from '../protocol/link.ts'
 import { ServerError } from '../protocol/server-error.ts'
+import { RECOVERY_SIGNAL, recoverySettings } from '../recovery/settings.ts'
 import { sandboxSettings } from './server-settings.ts'
 import { serverUser } from './user.ts'
 import { seenPlace, WatchedProcess, type Place } from './watched-process.ts'
@@ -41,12 +43,21 @@ export class Sandbox implements AsyncDisposable {
     return join(this.folder, 'server.log')
   }
 
-  /** Takes a restored copy over: it gets another owner and is changed, so it is not a target that anybody uses. */
-  static async around(data: string, scratch: string, bin: string, major: number): Promise<Sandbox> {
+  /**
+   * Takes a restored copy over: it gets another owner and is changed, so it is not a target that anybody uses. `recovery`: what it was restored for,
+   * and how far `recover` is to replay; absent: to the end of the backup.
+   */
+  static async around(
+    data: string,
+    scratch: string,
+    bin: string,
+    major: number,
+    recovery?: RecoveryRequest,
+  ): Promise<Sandbox> {
     const control = await readControlFile(data)
     const sandbox = new Sandbox({ folder: await mkdtemp(join(scratch, 'sandbox-')), data }, bin)
     try {
-      await sandbox.#prepare(major, control)
+      await sandbox.#prepare(major, control, recovery)
     } catch (error) {
       await sandbox[Symbol.asyncDispose]()
       throw error
@@ -54,15 +65,17 @@ export class Sandbox implements AsyncDisposable {
     return sandbox
   }
 
-  async #prepare(major: number, control: ControlFile): Promise<void> {
+  async #prepare(major: number, control: ControlFile, recovery: RecoveryRequest | undefined): Promise<void> {
     await mkdir(join(this.folder, 'socket'), 0o700)
     const hasTablespaces = (await readdir(join(this.data, 'pg_tblspc'))).length > 0
-    const settings = sandboxSettings(major, this.#seen.folder, control, hasTablespaces)
+    const more = recovery && recoverySettings({ ...recovery, pause: false })
+    const settings = sandboxSettings(major, this.#seen.folder, control, hasTablespaces, more)
     await writeFile(join(this.folder, 'postgresql.conf'), settings)
     await writeFile(join(this.folder, 'pg_hba.conf'), 'local all all trust\n')
     await writeFile(join(this.folder, 'pg_ident.conf'), '')
     await writeFile(join(this.folder, 'role.sql'), `${MAKE_ROLE.join(';\n')};\n`)
-    for (const name of ['postgresql.auto.conf', 'standby.signal', 'recovery.signal', 'postmaster.pid']) {
+    const signals = recovery ? [] : [RECOVERY_SIGNAL]
+    for (const name of ['postgresql.auto.conf', 'standby.signal', 'postmaster.pid', ...signals]) {
       await rm(join(this.data, name), { force: true })
     }
     await chmod(this.data, 0o700)
@@ -83,7 +96,7 @@ export class Sandbox implements AsyncDisposable {
     })
   }
 
-  /** Replays the WAL to the end of the backup, and makes a superuser. False: the server gave up; `lastWords` tells why. */
+  /** Replays the WAL as far as it is to go, and makes a superuser. False: the server gave up; `lastWords` tells why. */
   async recover(signal: AbortSignal): Promise<boolean> {
     await using single = this.#run(['--single', 'template1'], `${this.#seen.folder}/role.sql`)
     return (await single.end(signal)) === 0

@@ -49,6 +49,7 @@ export function sandboxSettings(
   folder: string,
   { parameters }: ControlFile,
   hasTablespaces: boolean,
+  more: ServerSettings = {},
 ): string {
   const settings: ServerSettings = {
     ...ownSettings(major, folder),
@@ -64,7 +65,7 @@ export function sandboxSettings(
     max_locks_per_transaction: parameters.max_locks_per_transaction,
     ...(hasTablespaces && IN_PLACE_TABLESPACES),
   }
-  return Object.entries(settings)
+  return Object.entries({ ...settings, ...more })
     .map(([name, value]) => `${name} = '${String(value).replaceAll("'", "''")}'\n`)
     .join('')
 }

@@ -8,18 +8,42 @@ export interface PagesHead {
 }
 
 const FORMAT = 'salvor-pages'
-const LONGEST_HEAD = 4096
+export const LONGEST_HEAD = 4096
 const LARGEST_PAGE = 65_536
 
 export function headLine(head: PagesHead): Buffer {
   return Buffer.from(`${JSON.stringify({ format: FORMAT, version: 1, ...head })}\n`)
 }
 
+/** The first line without its LF; null: it is not one of changed pages. */
+export function parseHead(line: Buffer): PagesHead | null {
+  try {
+    const { format, version, page_size, page_count, salt } = JSON.parse(line.toString('utf8')) as Record<
+      string,
+      unknown
+    >
+    const size = Number(page_size)
+    const known = format === FORMAT && version === 1 && size >= 512 && size <= LARGEST_PAGE && (size & (size - 1)) === 0
+    if (!known || !Number.isInteger(page_count)) return null
+    return { page_size: size, page_count: Number(page_count), salt: typeof salt === 'string' ? salt : '' }
+  } catch {
+    return null
+  }
+}
+
+/** Neighbouring pages. */
+export interface PageRun {
+  readonly first: number
+  readonly count: number
+}
+
 /** The numbers of a group; its pages follow. An empty one ends the stream. */
-export function groupHead(first: number, count: number): Buffer {
-  const bytes = Buffer.alloc(4 + 4 * count)
-  bytes.writeUInt32BE(count, 0)
-  for (let i = 0; i < count; i += 1) bytes.writeUInt32BE(first + i, 4 + 4 * i)
+export function groupHead(runs: readonly PageRun[]): Buffer {
+  const pages = runs.reduce((sum, { count }) => sum + count, 0)
+  const bytes = Buffer.alloc(4 + 4 * pages)
+  let at = bytes.writeUInt32BE(pages, 0)
+  for (const { first, count } of runs)
+    for (let page = first; page < first + count; page += 1) at = bytes.writeUInt32BE(page, at)
   return bytes
 }
 
@@ -30,6 +54,8 @@ export class PageStream {
   #held = Buffer.alloc(0)
   #head: PagesHead | null = null
   #numbers: number[] = []
+  /** Those of `#numbers` whose pages were given. */
+  #given = 0
   #last = 0
   #ended = false
 
@@ -59,34 +85,25 @@ export class PageStream {
   async #step(): Promise<boolean> {
     if (!this.#head) return this.#readHead()
     if (this.#ended) return false
-    if (this.#numbers.length === 0) return this.#readNumbers(this.#head)
+    const wanted = this.#numbers.length - this.#given
+    if (wanted === 0) return this.#readNumbers(this.#head)
     const { page_size } = this.#head
-    const here = Math.min(this.#numbers.length, Math.floor(this.#held.length / page_size))
+    const here = Math.min(wanted, Math.floor(this.#held.length / page_size))
     if (here === 0) return false
-    const first = this.#numbers[0]!
+    const first = this.#numbers[this.#given]!
     let count = 1
-    while (count < here && this.#numbers[count] === first + count) count += 1
+    while (count < here && this.#numbers[this.#given + count] === first + count) count += 1
     await this.#onRun(first, this.#held.subarray(0, count * page_size))
     this.#held = this.#held.subarray(count * page_size)
-    this.#numbers = this.#numbers.slice(count)
+    this.#given += count
     return true
   }
 
   #readHead(): boolean {
     const end = this.#held.indexOf(0x0a)
     if (end === -1 && this.#held.length < LONGEST_HEAD) return false
-    try {
-      const { format, version, page_size, page_count, salt } = JSON.parse(
-        this.#held.toString('utf8', 0, end),
-      ) as Record<string, unknown>
-      const size = Number(page_size)
-      const known =
-        format === FORMAT && version === 1 && size >= 512 && size <= LARGEST_PAGE && (size & (size - 1)) === 0
-      if (!known || !Number.isInteger(page_count)) throw new Error('unknown form')
-      this.#head = { page_size: size, page_count: Number(page_count), salt: typeof salt === 'string' ? salt : '' }
-    } catch {
-      throw this.#corrupt('its first line is not one of changed pages')
-    }
+    this.#head = parseHead(this.#held.subarray(0, end === -1 ? this.#held.length : end))
+    if (!this.#head) throw this.#corrupt('its first line is not one of changed pages')
     this.#held = this.#held.subarray(end + 1)
     return true
   }
@@ -96,6 +113,8 @@ export class PageStream {
     const count = this.#held.readUInt32BE(0)
     if (count > page_count) throw this.#corrupt('a group has more pages than the database')
     if (this.#held.length < 4 + 4 * count) return false
+    this.#numbers = []
+    this.#given = 0
     for (let i = 0; i < count; i += 1) {
       const page = this.#held.readUInt32BE(4 + 4 * i)
       if (page <= this.#last || page > page_count) throw this.#corrupt(`page ${page} is out of order`)

@@ -223,6 +223,17 @@ export const CODES = {
     4,
   ),
 
+  // Looking into a backup without restoring it.
+  QUERY_REFUSED: row(
+    '{source}: {what} is refused: a backup is only read',
+    'to change something: salvor restore {source} --to NEW_PLACE',
+    false,
+    2,
+  ),
+  QUERY_FAILED: row('{source}: {reason}', 'look at the SQL: tables and columns are those of that instant', false),
+  NOTHING_TO_COMPARE: row('{source}: {reason}', 'salvor list {source}', false, 2),
+  READING_UNSUPPORTED: row('{source}: it cannot be read where it lies: {reason}', '{fix}', false, 2),
+
   // Continuous WAL and point-in-time restore.
   WAL_CONFLICT: row(
     '{source}: store {store} holds another {name} already: {why}',

@@ -21,3 +21,15 @@ export interface ArtifactContent {
   /** Writes every byte to its own offset of `fd`, in parallel, each once. */
   writeTo(fd: number, signal: AbortSignal): Promise<void>
 }
+
+/** The plain bytes of a stored artifact at random, a frame at a time; none is given that does not match the signed index. */
+export interface ArtifactFrames {
+  /** Of its backup. */
+  readonly id: string
+  /** Plain bytes. */
+  readonly size: number
+  /** Plain bytes of every frame but the last. */
+  readonly frame_bytes: number
+  /** Plain bytes of frame `n`, from 0 on. ARTIFACT_CORRUPT, and those of the STORE_ group. */
+  frame(n: number, signal: AbortSignal): Promise<Uint8Array>
+}

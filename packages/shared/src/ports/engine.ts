@@ -4,7 +4,7 @@ import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
-import type { ArtifactContent, SnapshotSink } from './artifact.ts'
+import type { ArtifactContent, ArtifactFrames, SnapshotSink } from './artifact.ts'
 import type { Log } from './log.ts'
 import type { WalSource } from './wal.ts'
 
@@ -121,6 +121,33 @@ export interface RestoreFacts {
   readonly checks: readonly Check[]
 }
 
+/** A state as it lies in the stores: a full, and what changed since. */
+export interface StoredState {
+  readonly full: ArtifactFrames
+  /** Oldest first; the state is the last one's. */
+  readonly increments: readonly ArtifactFrames[]
+}
+
+export type SqlValue = null | number | bigint | string | Uint8Array
+
+/** What a query gives, in order: for each statement that has rows its columns, then the rows in batches. */
+export type QueryPart = { readonly columns: readonly string[] } | { readonly rows: readonly (readonly SqlValue[])[] }
+
+/** A stored state that answers SQL. Nothing of it is written anywhere, and nothing in it can be changed. */
+export interface StateReader extends AsyncDisposable {
+  /**
+   * Runs the statements of `sql` in order; ending the loop early ends the query. One at a time. QUERY_REFUSED for what does more than read,
+   * QUERY_FAILED with what the engine says, ARTIFACT_CORRUPT and those of the STORE_ group for bytes that cannot be had.
+   */
+  query(sql: string, signal: AbortSignal): AsyncGenerator<QueryPart, void, undefined>
+}
+
+/** What a statement gave, values as the server writes them. */
+export interface RestoredAnswer {
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly (string | null)[])[]
+}
+
 export interface EngineContext {
   /** Name of the source, for errors. */
   readonly source: string
@@ -212,6 +239,21 @@ export interface Engine {
     recovery: Pick<RecoveryRequest, 'target' | 'pause' | 'last_commit_lsn'> | null,
     signal: AbortSignal,
   ): Promise<RecoveryReached>
+  /**
+   * Opens a stored state for SQL without restoring it: bytes are fetched and checked as queries ask for them. READING_UNSUPPORTED for a state that the
+   * reader cannot tell truly. Absent: states of this engine cannot be looked into where they lie.
+   */
+  openState?(state: StoredState, signal: AbortSignal): Promise<StateReader>
+  /**
+   * Opens a restored copy with the real engine, isolated, after the replay that it was restored for, and gives what `sql` gives: for whoever asked,
+   * never for a log. The copy is changed by it. QUERY_FAILED, CANNOT_VERIFY_HERE. Absent: `openState` needs no copy.
+   */
+  askRestored?(
+    restored: string,
+    sql: string,
+    recovery: RecoveryRequest | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly RestoredAnswer[]>
   /** Opens a restored copy with the real engine, isolated, and runs the engine's own checks and the source's. CANNOT_VERIFY_HERE when a program is missing. */
   prove(
     restored: string,
@@ -249,6 +291,6 @@ export interface EngineAdapter<C = unknown> {
    */
   findFiles?(this: void, paths: readonly string[]): Promise<FoundFiles<C>>
   open(config: C, context: EngineContext): Engine
-  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `restore` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
+  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `restore`, `openState`, `askRestored` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
   openForRestore?(context: EngineContext): Engine
 }

@@ -1,3 +1,4 @@
+import type { RestoredAnswer } from './engine.ts'
 import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
@@ -115,6 +116,16 @@ export interface TaskTable {
       readonly restore_ms: number
       readonly reached: RecoveryReached | null
     }
+  }
+  /** Restores the last of a chain into a sandbox, replays WAL on it, and asks it. What it answers is in the output and nowhere else. */
+  ask: {
+    input: {
+      readonly source: string
+      readonly chain: readonly CopyAddress[]
+      readonly sql: string
+      readonly recovery?: RecoveryInput | undefined
+    }
+    output: { readonly results: readonly RestoredAnswer[] }
   }
   restore: {
     input: {
