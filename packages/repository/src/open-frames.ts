@@ -3,6 +3,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
 import type { Store } from '@salvor/shared/ports/store'
 import { type ArtifactIndex, plainLength } from './frame-table.ts'
+import { freeBuffer } from './free-buffer.ts'
 import { decompressFrame } from './frames.ts'
 import { asHex } from './hash.ts'
 import type { Manifest } from './manifest.ts'
@@ -74,11 +75,15 @@ class FramesAtRandom implements ArtifactFrames {
     const bad = (what: string, cause?: unknown) =>
       corrupt(this.#manifest, artifactKeyOf(this.#manifest), `frame ${n} at offset ${offset} ${what}`, cause)
     if (hash('sha256', stored, 'hex') !== asHex(this.#index.frames.sha256(n))) throw bad('does not match the index')
+    const compressed = this.#decrypted(stored, offset)
     try {
-      const plain = plainLength(n, this.#manifest)
-      return decompressFrame(this.#decrypted(stored, offset), plain, this.#manifest.compression.algorithm)
+      return decompressFrame(compressed, plainLength(n, this.#manifest), this.#manifest.compression.algorithm)
     } catch (error) {
       throw bad('does not open', error)
+    } finally {
+      // A scan would have hundreds of them wait for the garbage collector.
+      freeBuffer(stored)
+      if (compressed !== stored) freeBuffer(compressed)
     }
   }
 

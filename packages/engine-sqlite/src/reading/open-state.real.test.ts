@@ -215,6 +215,11 @@ test('a frame that cannot be had fails the query, and the others are answered; w
   expect(await failureOf(rowsOf(state, every))).toBe(`ARTIFACT_CORRUPT desk/x: frame ${last}`)
   expect(await rowsOf(state, 'SELECT name FROM patients WHERE id = 3')).toHaveLength(1)
 
+  const nothing = bench.path('nothing')
+  writeFileSync(nothing, '')
+  await using empty = await taken.open([fileFrames(nothing)])
+  expect(await rowsOf(empty, 'SELECT count(*) FROM sqlite_schema')).toEqual([[0]])
+
   const noise = bench.path('noise')
   writeFileSync(noise, Buffer.alloc(200_000, 0xa5))
   expect(await failureOf(taken.open([fileFrames(noise)]))).toMatch(/^READING_UNSUPPORTED desk: .* does not begin/)
