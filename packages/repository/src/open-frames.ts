@@ -68,7 +68,7 @@ class FramesAtRandom implements ArtifactFrames {
     return this.#manifest.frame_bytes
   }
 
-  async frame(n: number, signal: AbortSignal): Promise<Uint8Array> {
+  async frame(n: number, into: Uint8Array, signal: AbortSignal): Promise<number> {
     const offset = this.#offsets[n]
     if (offset === undefined) throw new SalvorError('INTERNAL', { what: `frame ${n} of ${this.#manifest.frames}` })
     const stored = await this.#stored(offset, this.#index.frames.stored(n), signal)
@@ -77,7 +77,11 @@ class FramesAtRandom implements ArtifactFrames {
     if (hash('sha256', stored, 'hex') !== asHex(this.#index.frames.sha256(n))) throw bad('does not match the index')
     const compressed = this.#decrypted(stored, offset)
     try {
-      return decompressFrame(compressed, plainLength(n, this.#manifest), this.#manifest.compression.algorithm)
+      const plain = decompressFrame(compressed, plainLength(n, this.#manifest), this.#manifest.compression.algorithm)
+      const { length } = plain
+      into.set(plain)
+      freeBuffer(plain)
+      return length
     } catch (error) {
       throw bad('does not open', error)
     } finally {
