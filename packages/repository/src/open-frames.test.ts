@@ -1,3 +1,4 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { MemoryStore } from '@salvor/testkit/fakes/memory-store'
 import { expect, test, vi } from 'vitest'
 import { AT, bytes, codeOf, giving, MANIFEST, never, request, RING } from './backup.fixture.ts'
@@ -43,4 +44,24 @@ test('a flipped bit is found in the frame that has it, and the others are had; s
   store.plant(artifact, store.bytes(artifact).subarray(0, -1))
   expect(await codeOf(openFrames(address(store), never))).toBe('ARTIFACT_CORRUPT')
   expect(await codeOf(opened.content.frame(opened.manifest.frames - 1, into, never))).not.toBe('resolved')
+})
+
+test('a store that breaks off once is asked again, one that says no is not', async () => {
+  let fails: 'STORE_UNREACHABLE' | 'STORE_DENIED' | null = null
+  let asked = 0
+  const before = (operation: string): void => {
+    if (operation !== 'read' || fails === null) return
+    asked += 1
+    if (fails === 'STORE_DENIED' || asked === 1) throw new SalvorError(fails)
+  }
+  const store = new MemoryStore({ before })
+  await writeBackup(request(store), giving(DATA), never)
+  using opened = await openFrames(address(store), never)
+  const into = Buffer.alloc(opened.content.frame_bytes)
+  fails = 'STORE_UNREACHABLE'
+  expect(await codeOf(opened.content.frame(1, into, never))).toBe('resolved')
+  expect([asked, into.equals(DATA.subarray(into.length, 2 * into.length))]).toEqual([2, true])
+  fails = 'STORE_DENIED'
+  expect(await codeOf(opened.content.frame(1, into, never))).toBe('STORE_DENIED')
+  expect(asked).toBe(3)
 })

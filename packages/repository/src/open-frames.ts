@@ -1,4 +1,5 @@
 import { createDecipheriv, hash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
 import type { Store } from '@salvor/shared/ports/store'
@@ -16,6 +17,9 @@ import {
   readManifest,
   statArtifact,
 } from './open-backup.ts'
+
+const ATTEMPTS = 3
+const PAUSE_MS = 300
 
 export interface OpenFrames extends Disposable {
   readonly manifest: Manifest
@@ -91,7 +95,19 @@ class FramesAtRandom implements ArtifactFrames {
     }
   }
 
+  /** A search over many backups must not end with one connection that broke off. */
   async #stored(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#read(offset, length, signal)
+      } catch (error) {
+        if (attempt === ATTEMPTS || !(error instanceof SalvorError) || !error.retryable) throw error
+        await sleep(attempt * PAUSE_MS, undefined, { signal })
+      }
+    }
+  }
+
+  async #read(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
     const key = artifactKeyOf(this.#manifest)
     const stored = new Uint8Array(length)
     let at = 0
