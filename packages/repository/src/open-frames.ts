@@ -1,8 +1,10 @@
 import { createDecipheriv, hash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
 import type { Store } from '@salvor/shared/ports/store'
 import { type ArtifactIndex, plainLength } from './frame-table.ts'
+import { freeBuffer } from './free-buffer.ts'
 import { decompressFrame } from './frames.ts'
 import { asHex } from './hash.ts'
 import type { Manifest } from './manifest.ts'
@@ -15,6 +17,9 @@ import {
   readManifest,
   statArtifact,
 } from './open-backup.ts'
+
+const ATTEMPTS = 3
+const PAUSE_MS = 300
 
 export interface OpenFrames extends Disposable {
   readonly manifest: Manifest
@@ -67,22 +72,42 @@ class FramesAtRandom implements ArtifactFrames {
     return this.#manifest.frame_bytes
   }
 
-  async frame(n: number, signal: AbortSignal): Promise<Uint8Array> {
+  async frame(n: number, into: Uint8Array, signal: AbortSignal): Promise<number> {
     const offset = this.#offsets[n]
     if (offset === undefined) throw new SalvorError('INTERNAL', { what: `frame ${n} of ${this.#manifest.frames}` })
     const stored = await this.#stored(offset, this.#index.frames.stored(n), signal)
     const bad = (what: string, cause?: unknown) =>
       corrupt(this.#manifest, artifactKeyOf(this.#manifest), `frame ${n} at offset ${offset} ${what}`, cause)
     if (hash('sha256', stored, 'hex') !== asHex(this.#index.frames.sha256(n))) throw bad('does not match the index')
+    const compressed = this.#decrypted(stored, offset)
     try {
-      const plain = plainLength(n, this.#manifest)
-      return decompressFrame(this.#decrypted(stored, offset), plain, this.#manifest.compression.algorithm)
+      const plain = decompressFrame(compressed, plainLength(n, this.#manifest), this.#manifest.compression.algorithm)
+      const { length } = plain
+      into.set(plain)
+      freeBuffer(plain)
+      return length
     } catch (error) {
       throw bad('does not open', error)
+    } finally {
+      // A scan would have hundreds of them wait for the garbage collector.
+      freeBuffer(stored)
+      if (compressed !== stored) freeBuffer(compressed)
     }
   }
 
+  /** A search over many backups must not end with one connection that broke off. */
   async #stored(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#read(offset, length, signal)
+      } catch (error) {
+        if (attempt === ATTEMPTS || !(error instanceof SalvorError) || !error.retryable) throw error
+        await sleep(attempt * PAUSE_MS, undefined, { signal })
+      }
+    }
+  }
+
+  async #read(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
     const key = artifactKeyOf(this.#manifest)
     const stored = new Uint8Array(length)
     let at = 0

@@ -47,14 +47,20 @@ export async function openRestorePoint(
   const engine = await engineOfBackup(source, kind, context)
   if (!engine.openState) throw notWhereItLies(source, kind)
   const addresses = chainAddresses(chain, store)
+  // Side by side: a store far away answers late, and a chain has dozens of them.
+  const links = await Promise.allSettled(
+    addresses.map((address) => openFrames({ ...address, store: deps.store(address.store), keyring }, signal)),
+  )
+  for (const link of links) if (link.status === 'fulfilled') opened.use(link.value)
   const artifacts: ArtifactFrames[] = []
   let below: string | null = null
-  for (const address of addresses) {
-    const frames = opened.use(await openFrames({ ...address, store: deps.store(address.store), keyring }, signal))
-    assertSource(frames.manifest, source, address.manifest_key)
-    assertStandsOn(below, frames.manifest.parent, address)
-    artifacts.push(frames.content)
-    below = frames.manifest.id
+  for (const [i, link] of links.entries()) {
+    if (link.status === 'rejected') throw link.reason
+    const { manifest, content } = link.value
+    assertSource(manifest, source, addresses[i]!.manifest_key)
+    assertStandsOn(below, manifest.parent, addresses[i]!)
+    artifacts.push(content)
+    below = manifest.id
   }
   const [full, ...increments] = artifacts
   const reader = opened.use(await engine.openState({ full: full!, increments }, signal))

@@ -140,7 +140,7 @@ async function sightOf(runtime: Runtime, question: Question, point: AskedPoint, 
       return { results: await collect(askRestorePoint(runtime, point, sql, store, signal), source) }
     } catch (error) {
       if (error instanceof SalvorError && error.code === 'QUERY_FAILED')
-        return { failed: error.facts['reason'] ?? error.message }
+        return { failed: error.facts['reason'] ?? error.message.replace(`${source}: `, '') }
       throw error
     }
   }

@@ -7,37 +7,40 @@ import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
 export class FrameSupply {
   readonly #artifacts: readonly ArtifactFrames[]
   readonly #signal: AbortSignal
+  readonly #room: Uint8Array
   #last = { artifact: -1, frame: -1 }
-  #ahead: { readonly artifact: number; readonly frame: number; readonly bytes: Promise<Uint8Array> } | null = null
+  /** What lies in the room, or will. */
+  #ahead: { readonly artifact: number; readonly frame: number; readonly length: Promise<number> } | null = null
 
   constructor(artifacts: readonly ArtifactFrames[], signal: AbortSignal) {
     this.#artifacts = artifacts
     this.#signal = signal
+    this.#room = new Uint8Array(Math.max(...artifacts.map(({ frame_bytes }) => frame_bytes)))
   }
 
-  async frame(artifact: number, frame: number): Promise<Uint8Array> {
+  /** One at a time. */
+  async bring(artifact: number, frame: number, into: Uint8Array): Promise<void> {
     const ahead = this.#ahead
-    const fetched = ahead?.artifact === artifact && ahead.frame === frame ? ahead.bytes : this.#fetch(artifact, frame)
+    this.#ahead = null
+    if (ahead?.artifact === artifact && ahead.frame === frame) into.set(this.#room.subarray(0, await ahead.length))
+    else {
+      await this.#artifacts[artifact]!.frame(frame, into, this.#signal)
+      // The room is free once it has come, too. Its failure counts only if it is asked for.
+      await ahead?.length.catch(() => undefined)
+    }
     const inRow = this.#last.artifact === artifact && this.#last.frame + 1 === frame
     this.#last = { artifact, frame }
-    const bytes = await fetched
-    this.#ahead = inRow ? this.#fetchAhead(artifact, frame + 1) : null
-    return bytes
+    if (inRow) this.#fetchAhead(artifact, frame + 1)
   }
 
-  #fetchAhead(artifact: number, frame: number) {
+  #fetchAhead(artifact: number, frame: number): void {
     const { size, frame_bytes } = this.#artifacts[artifact]!
-    if (frame * frame_bytes >= size) return null
-    const bytes = new Promise<Uint8Array>((resolve, reject) => {
+    if (frame * frame_bytes >= size) return
+    const length = new Promise<number>((resolve, reject) => {
       // After the frame before it has been handed over.
-      setImmediate(() => void this.#fetch(artifact, frame).then(resolve, reject))
+      setImmediate(() => void this.#artifacts[artifact]!.frame(frame, this.#room, this.#signal).then(resolve, reject))
     })
-    // Its failure counts only if the frame is asked for.
-    bytes.catch(() => undefined)
-    return { artifact, frame, bytes }
-  }
-
-  #fetch(artifact: number, frame: number): Promise<Uint8Array> {
-    return this.#artifacts[artifact]!.frame(frame, this.#signal)
+    length.catch(() => undefined)
+    this.#ahead = { artifact, frame, length }
   }
 }

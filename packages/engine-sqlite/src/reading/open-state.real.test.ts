@@ -209,11 +209,16 @@ test('a frame that cannot be had fails the query, and the others are answered; w
   const last = Math.floor((good!.size - 1) / good!.frame_bytes)
   const bad = new SalvorError('ARTIFACT_CORRUPT', { key: 'desk/x', reason: `frame ${last}`, source: 'desk' })
   await using state = await taken.open([
-    { ...good!, frame: (n, signal) => (n === last ? Promise.reject(bad) : good!.frame(n, signal)) },
+    { ...good!, frame: (n, into, signal) => (n === last ? Promise.reject(bad) : good!.frame(n, into, signal)) },
   ])
   const every = 'SELECT count(*), sum(length(data)) FROM sqlite_dbpage'
   expect(await failureOf(rowsOf(state, every))).toBe(`ARTIFACT_CORRUPT desk/x: frame ${last}`)
   expect(await rowsOf(state, 'SELECT name FROM patients WHERE id = 3')).toHaveLength(1)
+
+  const nothing = bench.path('nothing')
+  writeFileSync(nothing, '')
+  await using empty = await taken.open([fileFrames(nothing)])
+  expect(await rowsOf(empty, 'SELECT count(*) FROM sqlite_schema')).toEqual([[0]])
 
   const noise = bench.path('noise')
   writeFileSync(noise, Buffer.alloc(200_000, 0xa5))

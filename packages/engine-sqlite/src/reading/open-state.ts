@@ -6,7 +6,7 @@ import { readPageTable } from './page-table.ts'
 import { ReadingThread } from './reading-thread.ts'
 
 /** What a reader keeps of frames, besides SQLite's own cache of 16 MiB. */
-const CACHE_BYTES = 64 << 20
+const CACHE_BYTES = 32 << 20
 const LEAST_SLOTS = 4
 
 /** Opens a stored state of a SQLite database for SQL. Of a chain, the page numbers of every increment are read here. */
@@ -17,8 +17,9 @@ export async function openState(
 ): Promise<StateReader> {
   const slotBytes = Math.max(...[full, ...increments].map(({ frame_bytes }) => frame_bytes))
   const slots = Math.max(LEAST_SLOTS, Math.floor(CACHE_BYTES / slotBytes))
-  const tables: ReaderSetup['increments'][number][] = []
-  for (const frames of increments) tables.push({ ...shape(frames), table: await readPageTable(frames, signal) })
+  const tables = await Promise.all(
+    increments.map(async (frames) => ({ ...shape(frames), table: await readPageTable(frames, signal) })),
+  )
   const setup = (): ReaderSetup => ({
     shared: ReaderMemory.allocate(slots, slotBytes),
     slots,

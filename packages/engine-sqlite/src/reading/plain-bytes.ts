@@ -5,11 +5,13 @@ import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
 export class PlainBytes {
   readonly #frames: ArtifactFrames
   readonly #signal: AbortSignal
-  #last: { readonly n: number; readonly bytes: Uint8Array } | null = null
+  readonly #bytes: Uint8Array
+  #last = { n: -1, length: 0 }
 
   constructor(frames: ArtifactFrames, signal: AbortSignal) {
     this.#frames = frames
     this.#signal = signal
+    this.#bytes = new Uint8Array(frames.frame_bytes)
   }
 
   /** Exactly `length` bytes; ARTIFACT_CORRUPT where the artifact ends before. */
@@ -30,7 +32,7 @@ export class PlainBytes {
   }
 
   async #frame(n: number): Promise<Uint8Array> {
-    if (this.#last?.n !== n) this.#last = { n, bytes: await this.#frames.frame(n, this.#signal) }
-    return this.#last.bytes
+    if (this.#last.n !== n) this.#last = { n, length: await this.#frames.frame(n, this.#bytes, this.#signal) }
+    return this.#bytes.subarray(0, this.#last.length)
   }
 }

@@ -103,7 +103,7 @@ export class ReadingThread implements AsyncDisposable {
 
   async #bring({ artifact, frame, slot }: Extract<Report, { report: 'need' }>): Promise<void> {
     try {
-      this.#memory.slot(slot).set(await this.#supply.frame(artifact, frame))
+      await this.#supply.bring(artifact, frame, this.#memory.slot(slot))
       this.#memory.answer(FRAMES, GIVEN)
     } catch (error) {
       this.#lost ??= asSalvorError(error)

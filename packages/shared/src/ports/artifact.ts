@@ -30,6 +30,6 @@ export interface ArtifactFrames {
   readonly size: number
   /** Plain bytes of every frame but the last. */
   readonly frame_bytes: number
-  /** Plain bytes of frame `n`, from 0 on. ARTIFACT_CORRUPT, and those of the STORE_ group. */
-  frame(n: number, signal: AbortSignal): Promise<Uint8Array>
+  /** Puts the plain bytes of frame `n`, from 0 on, into `into`, and gives how many they are. ARTIFACT_CORRUPT, and those of the STORE_ group. */
+  frame(n: number, into: Uint8Array, signal: AbortSignal): Promise<number>
 }

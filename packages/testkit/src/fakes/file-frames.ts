@@ -10,9 +10,9 @@ export function fileFrames(path: string, frameBytes = 65_536): ArtifactFrames & 
     size: bytes.length,
     frame_bytes: frameBytes,
     asked,
-    frame(n) {
+    frame(n, into) {
       asked.push(n)
-      return Promise.resolve(bytes.subarray(n * frameBytes, (n + 1) * frameBytes))
+      return Promise.resolve(bytes.copy(into, 0, n * frameBytes, (n + 1) * frameBytes))
     },
   }
 }
