@@ -114,11 +114,11 @@ test('a DELETE by mistake is undone: the WAL is streamed, and any instant comes 
 
   // Nobody has to know when it was: the backup and the WAL behind it are asked, at instants half-way.
   const mistake = ['--sql', 'SELECT count(*) FROM patients', '--resolution', '4s', '--json']
-  const found = (await home.run('find-change', 'clinic', ...mistake)).json<{
+  const search = (await home.run('find-change', 'clinic', ...mistake)).json<{
     changes: { before: Found; after: Found; restore: string }[]
   }>()
-  expect(found.changes).toMatchObject([{ before: { results: [{ columns: ['count'], rows: [['2000']] }] } }])
-  const [change] = found.changes
+  expect(search.changes).toMatchObject([{ before: { results: [{ columns: ['count'], rows: [['2000']] }] } }])
+  const [change] = search.changes
   expect(change!.after.results[0]!.rows).toEqual([['1000']])
   expect(change!.before.at < change!.after.at && change!.after.at >= before.at).toBe(true)
   expect(Date.parse(change!.after.at) - Date.parse(change!.before.at)).toBeLessThanOrEqual(4001)

@@ -4,7 +4,7 @@ import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { joinProgress } from './joined-progress.ts'
 import { openChain } from './open-chain.ts'
 import { openRecovery } from './open-recovery.ts'
-import { assertRoom } from './room.ts'
+import { assertRoom, walBytes } from './room.ts'
 import { engineOfBackup, type TaskContext } from './task-context.ts'
 
 /** Restores one backup, with what it stands on, into the sandbox, replays WAL on it, and asks it by SQL. The caller empties the sandbox. */
@@ -24,8 +24,7 @@ export async function ask(input: TaskTable['ask']['input'], context: TaskContext
     })
   }
   await using recovery = wanted ? await openRecovery(wanted, source, context) : null
-  const wal = (wanted?.wal ?? []).reduce((sum, { segment_size }) => sum + (segment_size ?? 0), 0)
-  await assertRoom(scratch_dir, chain.source_bytes + wal)
+  await assertRoom(scratch_dir, chain.source_bytes + walBytes(wanted))
   const target = join(scratch_dir, 'restored')
   const { increments } = chain
   const { engine_facts } = manifest
