@@ -27,26 +27,29 @@ interface Mark {
   readonly at: string
 }
 
-/** Commits numbered rows, one after another, until it is stopped. */
-function startMarks(server: RealPostgres, pauseMs: number) {
+/** Commits numbered rows, one after another, until it is stopped; `stop` rejects where the server went before. */
+function startMarks(server: RealPostgres, pauseMs: number, before = 0) {
   const marks: Mark[] = []
+  let acknowledged = before
   const stopped = new AbortController()
   const clock = `to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
   const run = (async () => {
     while (!stopped.signal.aborted) {
       const [row] = await server.query(
-        `INSERT INTO marks VALUES (${marks.length + 1}) RETURNING pg_current_xact_id()::text AS xid`,
+        `INSERT INTO marks VALUES (${acknowledged + 1}) RETURNING pg_current_xact_id()::text AS xid`,
       )
+      acknowledged++
       const [here] = await server.query(`SELECT pg_current_wal_insert_lsn()::text AS lsn, ${clock} AS at`)
       marks.push({ xid: String(row!['xid']), lsn: String(here!['lsn']), at: String(here!['at']) })
       await sleep(pauseMs)
     }
   })()
+  run.catch(() => undefined)
   const stop = async (): Promise<void> => {
     stopped.abort()
     await run
   }
-  return { marks, stop }
+  return { marks, stop, acknowledged: () => acknowledged }
 }
 
 interface Reached {
@@ -95,7 +98,7 @@ sources:
     engine: postgres
     url: "${server.url}"
     schedule: { full: "0 2 * * 0", wal: stream }
-    wal: { tail: 1s }
+    wal: { tail: 1s, synchronous: true }
     verify: { full: none }
 `)
     const window = async (): Promise<Window> => (await home.run('window', 'clinic', '--json')).json<Window>()
@@ -133,5 +136,20 @@ sources:
       )[target % 3]!
       expect(await recovered(home, `target-${target}`, option, value), `${option} ${value} of seed ${seed}`).toBe(n)
     }
+
+    // From now on a commit waits for the store: the server is destroyed in the middle, and all that it acknowledged comes back.
+    await server.query("ALTER SYSTEM SET synchronous_standby_names = 'salvor_clinic'")
+    await server.query('SELECT pg_reload_conf()')
+    const last = startMarks(server, 0, marks.length)
+    await until('commits that waited', async () => last.marks.length > 20)
+    await sleep(1000 * next())
+    await server.kill9()
+    rmSync(server.dataDir, { recursive: true })
+    await last.stop().catch(() => undefined)
+    // The worker is told of the broken link, and stores what is left of it.
+    await until('the worker to notice', async () => worker.log().includes('SOURCE_BROKE_OFF'))
+    const rows = await recovered(home, 'destroyed', '--at', 'latest')
+    // One more may have been committed while nobody was there any more to be told.
+    expect([0, 1]).toContain(rows - last.acknowledged())
   },
 )

@@ -167,7 +167,7 @@ function addWal(program: Command): void {
   const push = wal.command('push <path>').description('store a WAL file: archive_command = \'salvor wal push "%p"\'')
   push.option('--source <name>', 'whose WAL it is (default: the only source that has any)')
   act(example(push, 'salvor wal push pg_wal/000000010000000000000001'), async ([path = ''], options, self, signal) => {
-    const { walPush } = await import('./commands/wal.ts')
+    const { walPush } = await import('./commands/wal-push.ts')
     return walPush(path, { ...globalOptions(self), ...given(options, 'source') }, signal)
   })
   const get = wal.command('get <name> <path>').description('fetch one: restore_command = \'salvor wal get "%f" "%p"\'')
@@ -175,7 +175,7 @@ function addWal(program: Command): void {
   act(
     example(get, 'salvor wal get 000000010000000000000001 /tmp/segment'),
     async ([name = '', path = ''], options, self, signal) => {
-      const { walGet } = await import('./commands/wal.ts')
+      const { walGet } = await import('./commands/wal-get.ts')
       return walGet(name, path, { ...globalOptions(self), ...given(options, 'source') }, signal)
     },
   )

@@ -52,6 +52,11 @@ export const PostgresConfig = z
         spool: ByteSize.default('2GB'),
         /** store: acknowledged once it is in a store. spool: once it is on this disk, which the next worker must see too. */
         acknowledge: z.enum(['store', 'spool']).default('store'),
+        /**
+         * Serve as a synchronous standby: a commit waits until it is acknowledged. The server's synchronous_standby_names must name
+         * the slot.
+         */
+        synchronous: z.boolean().default(false),
       })
       .prefault({}),
   })

@@ -81,10 +81,11 @@ function open(config: PostgresConfig, context: EngineContext): Engine {
     tailMs: durationMs(config.wal.tail),
     otherSlotsMs: OTHER_SLOTS_MS,
     acknowledge: config.wal.acknowledge,
+    synchronous: config.wal.synchronous,
   }
   return {
     wal: walSource(walEnv),
-    probe: (signal) => probe(env, signal),
+    probe: (signal) => probe(walEnv, signal),
     assertProvable: (signal) => assertProvable(env, signal),
     snapshot: (sink, signal) => takeFull(env, sink, signal),
     snapshotChanges: (parent, sink, _options, signal) => takeChanges(env, parent, sink, signal),

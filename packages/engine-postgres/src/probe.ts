@@ -5,15 +5,17 @@ import type { Environment } from './environment.ts'
 import { loginFailure } from './failures.ts'
 import type { Link } from './protocol/link.ts'
 import { serverPrograms } from './sandbox/programs.ts'
+import type { WalEnvironment } from './wal/environment.ts'
+import { synchronousNotices } from './wal/synchronous.ts'
 import { serverFacts, serverNotices, sourceDb } from './server-facts.ts'
 
 /** Logs in as a backup would, and asks what can be asked without changing anything. */
-export async function probe(env: Environment, signal: AbortSignal): Promise<SourceProbe> {
+export async function probe(env: WalEnvironment, signal: AbortSignal): Promise<SourceProbe> {
   await using link = await openLink(env, 'replication', signal)
   try {
     const facts = await serverFacts(link, env.context.source, signal)
     const bytes = await databaseBytes(env, link, signal)
-    const notices = serverNotices(facts)
+    const notices = [...serverNotices(facts), ...(await synchronousNotices(link, env, signal))]
     if (facts.replicationSlots === 0) {
       notices.push('max_replication_slots is 0: the server may remove WAL that a long backup still needs')
     }

@@ -1,7 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Environment } from '../environment.ts'
 import { loginFailure, shortReason } from '../failures.ts'
-import { Link, type LinkMode } from '../protocol/link.ts'
+import { Link, type LinkMode, type LinkSettings } from '../protocol/link.ts'
 import { LinkLost, ServerError } from '../protocol/server-error.ts'
 import { whereIs, type Address } from './address.ts'
 import { withPassword } from './password.ts'
@@ -21,13 +21,19 @@ interface Attempt {
  * Connects to the first server of the source that answers and is what target_session_attrs asks for. A refused login ends
  * the search: the next server would refuse it, too. Files of passwords and services are read anew each time.
  */
-export async function openLink(env: Environment, mode: LinkMode, signal: AbortSignal): Promise<Link> {
+export async function openLink(
+  env: Environment,
+  mode: LinkMode,
+  signal: AbortSignal,
+  settings: LinkSettings = {},
+): Promise<Link> {
   const servers = await serversOf(env)
   const failed: Attempt[] = []
-  const found = await firstThatFits(env, servers, mode, failed, signal)
+  const open = (address: Address): Promise<Link> => Link.open(address, mode, signal, settings)
+  const found = await firstThatFits(env, servers, mode, open, failed, signal)
   if (found !== null) return found
   if (servers.wanted === 'prefer-standby') {
-    const any = await firstThatFits(env, { ...servers, wanted: 'any' }, mode, [], signal)
+    const any = await firstThatFits(env, { ...servers, wanted: 'any' }, mode, open, [], signal)
     if (any !== null) return any
   }
   throw noServer(env, servers, failed)
@@ -81,13 +87,14 @@ async function firstThatFits(
   env: Environment,
   servers: Servers,
   mode: LinkMode,
+  open: (address: Address) => Promise<Link>,
   failed: Attempt[],
   signal: AbortSignal,
 ): Promise<Link | null> {
   for (const place of servers.addresses) {
     const address = await complete(env, place, servers.passfile, mode)
     try {
-      const link = await Link.open(address, mode, signal)
+      const link = await open(address)
       const reason = await misfitOf(link, servers, signal)
       if (reason === null) return link
       failed.push({ address, reason })

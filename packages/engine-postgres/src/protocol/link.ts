@@ -26,6 +26,8 @@ interface Pending {
 
 /** `replication` takes replication commands and SHOW, `sql` takes SQL. */
 export type LinkMode = 'replication' | 'sql'
+/** Settings of the session, by name; they win over the ones that every link has. */
+export type LinkSettings = Readonly<Record<string, string>>
 type Parameters = Readonly<Record<string, string>>
 
 const parametersOf = (address: Address, mode: LinkMode): Parameters => ({
@@ -57,12 +59,7 @@ export class Link implements AsyncDisposable, MessageReceiver {
   }
 
   /** Throws TlsRefused, LoginRefused, ScramRefused, ServerError or LinkLost; the connection is gone then. */
-  static async open(
-    address: Address,
-    mode: LinkMode,
-    signal: AbortSignal,
-    settings: Readonly<Record<string, string>> = {},
-  ): Promise<Link> {
+  static async open(address: Address, mode: LinkMode, signal: AbortSignal, settings: LinkSettings = {}): Promise<Link> {
     const deadline = AbortSignal.timeout(address.connectSeconds * 1000)
     const link = new Link(address)
     try {

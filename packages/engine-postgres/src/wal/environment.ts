@@ -12,6 +12,8 @@ export interface WalEnvironment extends Environment {
   readonly tailMs: number
   /** How often the slots on the other hosts of the URL are moved on. */
   readonly otherSlotsMs: number
+  /** Commits on the server may wait for what is acknowledged: nothing is put off. */
+  readonly synchronous: boolean
   /** store: WAL is acknowledged once it is in a store · spool: once it is on the disk of the spool, which the next worker must see. */
   readonly acknowledge: 'store' | 'spool'
 }

@@ -11,7 +11,7 @@ import { identity, serverFacts } from '../server-facts.ts'
 import type { WalEnvironment } from './environment.ts'
 import { isBusy, isGone, isUnusable, notStreamed } from './failures.ts'
 import { standbyStatus } from './messages.ts'
-import { assertBounded, dropSlot, ensureSlot } from './slot.ts'
+import { assertBounded, dropSlot, ensureSlot, notPhysical } from './slot.ts'
 
 export interface OtherHosts {
   readonly env: WalEnvironment
@@ -46,6 +46,7 @@ class OtherHost {
   #link: Link | null = null
   /** The slot was made by this link, and it is not known that the WAL that is wanted is there. */
   #fresh = false
+  #physical = false
   #told = 0n
   #said: string | null = null
 
@@ -88,8 +89,9 @@ class OtherHost {
     const link = await openAt(env, this.#address, this.#passfile, 'replication', signal)
     try {
       assertBounded(await serverFacts(link, env.context.source, signal), env)
-      const { created } = await ensureSlot(link, env, env.slot, signal)
+      const { created, physical } = await ensureSlot(link, env, env.slot, signal)
       this.#fresh = created
+      this.#physical = physical
       this.#told = 0n
       return link
     } catch (error) {
@@ -108,7 +110,8 @@ class OtherHost {
     } catch (error) {
       // The same server under another name: the stream has its slot.
       if (isBusy(error)) return
-      if (!isGone(error) || isUnusable(error)) throw error
+      if (!isGone(error)) throw error
+      if (isUnusable(error) && !this.#physical) throw notPhysical(env.context.source, env.slot, error)
       // A new slot keeps what comes from now on: it serves once that is stored.
       if (this.#fresh) return
       await dropSlot(link, env.slot, signal)

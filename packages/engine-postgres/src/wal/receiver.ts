@@ -29,6 +29,8 @@ export interface Stretch {
   readonly stored: bigint
   /** Where the WAL without a hole began. */
   readonly began: bigint
+  /** The catalog knows the stream: what lies in the spool is found by whoever comes next. */
+  readonly known: boolean
   /** A standby knows what it has replayed, not what its primary has committed. */
   readonly standby: boolean
 }
@@ -52,6 +54,7 @@ export class WalReceiver implements WalTaker, AsyncDisposable {
   readonly #parts: ReceiverParts
   #stored: bigint
   #synced: bigint
+  #known: boolean
   #serverEnd: bigint
   #segment: Contents = new Contents()
   readonly #tails: Tails
@@ -75,6 +78,7 @@ export class WalReceiver implements WalTaker, AsyncDisposable {
     this.position = stretch.start
     this.#stored = stretch.stored
     this.#synced = stretch.start
+    this.#known = stretch.known
     this.#serverEnd = stretch.stored
     this.#seen = stretch.start
     const { promise, reject } = Promise.withResolvers<never>()
@@ -138,6 +142,14 @@ export class WalReceiver implements WalTaker, AsyncDisposable {
       if (spool.left === 0) await this.#endSegment()
     }
     if (env.acknowledge === 'spool') this.#sync()
+    else if (env.synchronous) this.#hurry()
+  }
+
+  /** A commit waits for these bytes. What waits for a store that fails is looked after every second. */
+  #hurry(): void {
+    const { env, signal } = this.#parts
+    if (!env.synchronous || this.#tails.trouble !== null || signal.aborted) return
+    if (!this.#tails.busy && this.storing.idle) this.#tails.start(this.position)
   }
 
   get #full(): boolean {
@@ -195,7 +207,7 @@ export class WalReceiver implements WalTaker, AsyncDisposable {
     if (signal.aborted) return
     this.#status(true)
     const now = performance.now()
-    if (!this.#tails.busy && this.storing.idle && now - this.#tailedAt >= env.tailMs) {
+    if (!this.#tails.busy && this.storing.idle && (!this.#known || now - this.#tailedAt >= env.tailMs)) {
       this.#tailedAt = now
       this.#tails.start(this.position)
     }
@@ -221,13 +233,17 @@ export class WalReceiver implements WalTaker, AsyncDisposable {
 
   #advance(end: bigint): void {
     if (end > this.#stored) this.#stored = end
+    this.#known = true
     this.#room?.()
     this.#status(false)
+    // Once the one that has just been stored is done with.
+    if (this.#parts.env.acknowledge === 'store') setImmediate(() => this.#hurry())
   }
 
   get #flushed(): bigint {
     const { env } = this.#parts
-    const durable = env.acknowledge === 'spool' && this.#synced > this.#stored ? this.#synced : this.#stored
+    const bySpool = env.acknowledge === 'spool' && this.#known && this.#synced > this.#stored
+    const durable = bySpool ? this.#synced : this.#stored
     return durable < this.position ? durable : this.position
   }
 

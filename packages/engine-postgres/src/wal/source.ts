@@ -1,59 +1,13 @@
-import { open } from 'node:fs/promises'
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { WalSource } from '@salvor/shared/ports/wal'
-import { lsnText } from '@salvor/shared/vocabulary/lsn'
-import { isSegmentSize, parseWalName, segmentStart, type WalPiece } from '@salvor/shared/vocabulary/wal'
 import { assemble } from '../recovery/assemble.ts'
-import { Contents } from './contents.ts'
+import { describeFile } from './describe-file.ts'
 import type { WalEnvironment } from './environment.ts'
-import { WalRecords } from './records.ts'
 import { streamWal } from './stream.ts'
-import { historyPiece } from './timelines.ts'
-
-const READ = 1 << 20
-const LONG_HEADER = 40
-const HAS_LONG_HEADER = 0x0002
 
 export function walSource(env: WalEnvironment): WalSource {
   return {
     stream: (request, sink, signal) => streamWal(env, request, sink, signal),
     describe: (name, file) => describeFile(env.context.source, name, file),
     assemble,
-  }
-}
-
-async function describeFile(source: string, name: string, file: string): Promise<WalPiece> {
-  const damaged = (reason: string) => new SalvorError('SOURCE_DAMAGED', { source, reason: `${name}: ${reason}` })
-  const parsed = parseWalName(name)
-  if (parsed === null || parsed.kind === 'tail') throw damaged('it has no name of a WAL file')
-  const timeline = Number.parseInt(parsed.timeline, 16)
-  if (parsed.segment === null || parsed.kind === 'label') {
-    return { ...historyPiece(name, timeline), kind: parsed.kind }
-  }
-  await using handle = await open(file)
-  const { size } = await handle.stat()
-  const header = Buffer.alloc(LONG_HEADER)
-  await handle.read(header, 0, LONG_HEADER, 0)
-  const start = isSegmentSize(size) ? segmentStart(parsed.segment, size) : null
-  const isWal = (header.readUInt16LE(2) & HAS_LONG_HEADER) !== 0 && header.readUInt32LE(32) === size
-  if (start === null || !isWal) throw damaged('it is no whole WAL segment')
-  if (header.readBigUInt64LE(8) !== start) throw damaged('its content belongs to another position')
-  const contents = new Contents()
-  const records = new WalRecords(start, size, contents)
-  const buffer = Buffer.alloc(READ)
-  for (let at = 0; at < size; at += READ) {
-    const { bytesRead } = await handle.read(buffer, 0, READ, at)
-    records.push(buffer.subarray(0, bytesRead))
-  }
-  return {
-    ...contents.summary(),
-    kind: parsed.kind,
-    name,
-    timeline,
-    system_id: header.readBigUInt64LE(24).toString(),
-    segment_size: size,
-    start_lsn: lsnText(start),
-    end_lsn: lsnText(start + BigInt(size)),
-    current_at: null,
   }
 }

@@ -78,6 +78,8 @@ export class WalSpool implements AsyncDisposable {
     this.#filled = 0
     await rm(this.#partial, { force: true })
     this.#file = await open(this.#partial, NEW, 0o600)
+    // What is acknowledged once it is in the file needs the file to be there.
+    await syncFolder(this.folder)
   }
 
   get #partial(): string {

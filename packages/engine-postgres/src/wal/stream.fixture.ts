@@ -16,6 +16,7 @@ export function walEnvironment(url: string, folder: string, more: Partial<WalEnv
     tailMs: 500,
     otherSlotsMs: 500,
     acknowledge: 'store',
+    synchronous: false,
     ...more,
   }
 }

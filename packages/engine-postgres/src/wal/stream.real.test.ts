@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 import { parseHistory } from '@salvor/shared/vocabulary/timeline-history'
@@ -7,6 +8,9 @@ import { createClinicPg, startPgWriter } from '@salvor/testkit/real/postgres-loa
 import { POSTGRES_MAJORS, startPostgres, startStandby, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../engine.fixture.ts'
+import { probe } from '../probe.ts'
+import { CheckedRecords } from './checked-records.ts'
+import { WalRecords } from './records.ts'
 import { MemorySink, startStream, until, walEnvironment } from './stream.fixture.ts'
 
 const SETTINGS = { max_slot_wal_keep_size: '1GB', wal_keep_size: '512MB', max_wal_size: '1GB' }
@@ -65,8 +69,30 @@ describe.each(POSTGRES_MAJORS)('PostgreSQL %i', (major) => {
       return lsnValue(String(slot!['at'])) === lsnValue(sink.resume!.lsn)
     })
     expect(await Promise.race([stream.ended, Promise.resolve('running')])).toBe('running')
+    expectHoldsUpToDamage(sink.pieces.get(sink.segments[1]!.name)!.bytes, lsnValue(sink.segments[1]!.start_lsn!))
   })
 })
+
+/** Of a segment that was cut, or lost its end with the power, all is believed up to there, and nothing beyond. */
+function expectHoldsUpToDamage(segment: Buffer, start: bigint): void {
+  const end = (bytes: Buffer): number => {
+    const records = new CheckedRecords(start, segment.length)
+    for (let at = 0; at < bytes.length; at += 10_007) records.push(bytes.subarray(at, at + 10_007))
+    return Number(records.end - start)
+  }
+  for (let at = 20_000; at < segment.length; at += 61_003) {
+    const held = end(segment.subarray(0, at))
+    // The longest record here is a page image with its headers.
+    expect([held <= at, held > at - 12_000]).toEqual([true, true])
+    const unwritten = Buffer.concat([segment.subarray(0, held), Buffer.alloc(segment.length - held)])
+    // Padding is zeros, too.
+    expect(end(unwritten) - held).toBeLessThan(8)
+    const flipped = Buffer.from(segment)
+    flipped[at]! ^= 4
+    // No checksum covers padding.
+    expect(at - held < 8 || end(flipped) <= at).toBe(true)
+  }
+}
 
 test('a stream that was cut anywhere goes on without a hole, also over a restart of the server', async () => {
   using folder = temporaryFolder()
@@ -307,3 +333,70 @@ test('another cluster under the same name is refused before a byte is stored', a
   })
   expect(sink.pieces.size).toBe(0)
 })
+
+/** Transactions whose commit is in what was stored, which must be without a hole. */
+function committedIn({ pieces }: MemorySink): Set<number> {
+  const ranged = [...pieces.values()].flatMap(({ piece: { start_lsn, end_lsn }, bytes }) =>
+    start_lsn === null ? [] : [{ start: lsnValue(start_lsn), end: lsnValue(end_lsn!), bytes }],
+  )
+  ranged.sort((a, b) => (a.start < b.start || (a.start === b.start && a.end < b.end) ? -1 : 1))
+  const [first] = ranged
+  const end = ranged.map((piece) => piece.end).reduce((a, b) => (a > b ? a : b))
+  const all = Buffer.alloc(Number(end - first!.start))
+  let reached = first!.start
+  for (const piece of ranged) {
+    expect(piece.start <= reached).toBe(true)
+    piece.bytes.copy(all, Number(piece.start - first!.start))
+    if (piece.end > reached) reached = piece.end
+  }
+  const found = new Set<number>()
+  const commit = (_at: string, _position: bigint, xid: number): void => void found.add(xid)
+  new WalRecords(first!.start, 1 << 20, { commit, restorePoint: () => undefined }).push(all)
+  return found
+}
+
+test.each(['store', 'spool'] as const)(
+  'no commit that waited for the %s is lost when the primary is destroyed at any moment, and the worker with it',
+  async (acknowledge) => {
+    for (let round = 0; round < (process.env['SALVOR_TEST_COUNTS'] === 'full' ? 10 : 1); round++) {
+      using folder = temporaryFolder()
+      await using server = await startPostgres({ major: 17, settings: SETTINGS, initdb: SMALL })
+      await createClinicPg(server.url, { rows: 100 })
+      await server.query('CREATE TABLE marks (n int)')
+      const sink = new MemorySink()
+      const env = walEnvironment(server.url, folder.path, { synchronous: true, acknowledge, tailMs: 60_000 })
+      await using stream = startStream(env, sink, join(folder.path, 'spool'))
+      const advice = async () => (await probe(env, new AbortController().signal)).notices.join()
+      expect(await advice()).toContain(
+        "no commit waits for Salvor: ALTER SYSTEM SET synchronous_standby_names = 'salvor_clinic'",
+      )
+      await server.query("ALTER SYSTEM SET synchronous_standby_names = 'salvor_clinic'")
+      await server.query('SELECT pg_reload_conf()')
+      await until('a synchronous standby', async () => {
+        const [seen] = await server.query('SELECT sync_state FROM pg_stat_replication')
+        return sink.resume !== null && seen?.['sync_state'] === 'sync'
+      })
+      expect(await advice()).not.toContain('wal.synchronous')
+      const writer = startPgWriter(server.url, { tps: 300 })
+      const acknowledged: number[] = []
+      const marking = (async () => {
+        for (let n = 0; ; n++) {
+          const [row] = await server.query(
+            `INSERT INTO marks VALUES (${n}) RETURNING pg_current_xact_id()::text AS xid`,
+          )
+          acknowledged.push(Number(row!['xid']))
+        }
+      })().catch(() => undefined)
+      await until('some commits', () => acknowledged.length > 20)
+      await sleep(1000 * Math.random())
+      await server.kill9()
+      rmSync(server.dataDir, { recursive: true })
+      await Promise.all([stream.stop(), marking])
+      await writer.stop().catch(() => undefined)
+      await using next = startStream(env, sink, join(folder.path, 'spool'))
+      expect(await next.ended).toMatchObject({ code: 'SOURCE_UNREACHABLE' })
+      const committed = committedIn(sink)
+      expect(acknowledged.filter((xid) => !committed.has(xid))).toEqual([])
+    }
+  },
+)

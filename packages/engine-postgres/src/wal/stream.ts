@@ -13,6 +13,7 @@ import { isGone, isUnusable, notStreamed, streamFailure } from './failures.ts'
 import { keepOtherSlots } from './other-hosts.ts'
 import { WalReceiver, type Stretch } from './receiver.ts'
 import { WalRecords } from './records.ts'
+import { salvage, type Salvaged } from './salvage.ts'
 import { segmentBytes } from './segment-bytes.ts'
 import { assertBounded, dropSlot, ensureSlot, notPhysical, type Slot } from './slot.ts'
 import { WalSpool } from './spool.ts'
@@ -47,20 +48,31 @@ export async function streamWal(
   sink: WalSink,
   signal: AbortSignal,
 ): Promise<never> {
-  await using link = await openLink(env, 'replication', signal)
+  const { resume, left } = await salvage(env.context.source, request, sink, signal)
+  // A synchronous standby is known to its primary by this name.
+  const settings = env.synchronous ? { application_name: env.slot } : {}
+  await using link = await openLink(env, 'replication', signal, settings)
   try {
     const facts = await serverFacts(link, env.context.source, signal)
     assertBounded(facts, env)
+    if (left !== null && !(await comesAgain(link, left, signal))) throw left.error
     const segmentSize = segmentBytes(facts)
     const slot = await ensureSlot(link, env, env.slot, signal)
     await using others = otherHosts(env, link, facts, signal)
-    const streaming: Streaming = { env, request, sink: others.watch(sink), link, facts, segmentSize, signal }
+    const taken = { ...request, resume }
+    const streaming: Streaming = { env, request: taken, sink: others.watch(sink), link, facts, segmentSize, signal }
     let place = await firstPlace(streaming, slot)
     for (;;) place = await followTimeline(streaming, place, slot)
   } catch (error) {
     signal.throwIfAborted()
     throw error instanceof SalvorError ? error : streamFailure(error, env.context.source, link.address)
   }
+}
+
+/** A tip that lies here and may be acknowledged is thrown away only where the server has it too. */
+async function comesAgain(link: Link, left: NonNullable<Salvaged['left']>, signal: AbortSignal): Promise<boolean> {
+  const { timeline, position } = await identity(link, signal)
+  return timeline === left.timeline && position >= left.end
 }
 
 /** Slots on the other hosts follow what is stored, for as long as the stream lives. */
@@ -164,6 +176,7 @@ async function followTimeline(streaming: Streaming, place: Place, slot: Slot): P
     start: at,
     stored: place.from,
     began: place.began,
+    known: request.resume !== null,
     standby: facts.standby,
   }
   const stop = new AbortController()
