@@ -70,6 +70,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   incremental_artifact: 'tar',
   streams: 'wal',
   types: ['full', 'incremental'],
+  keeps_former: true,
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,
   open,

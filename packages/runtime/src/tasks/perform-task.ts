@@ -1,5 +1,6 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { loadKeyring } from '../keyring-file.ts'
+import { hook } from './hook.ts'
 import { inspect } from './inspect.ts'
 import { inspectWal } from './inspect-wal.ts'
 import { merge } from './merge.ts'
@@ -13,6 +14,7 @@ const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
   merge,
   inspect,
   'inspect-wal': inspectWal,
+  hook,
   prove,
   restore,
 }

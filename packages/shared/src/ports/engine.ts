@@ -224,6 +224,8 @@ export interface EngineAdapter<C = unknown> {
   readonly types: readonly ('full' | 'incremental')[]
   /** Its `merge` is there: chains can be put together in the repository. */
   readonly merges?: true
+  /** A restore in place leaves what was there beside the target, under another name, until a person removes it. */
+  readonly keeps_former?: true
   /** Variables of the environment that say where a client's own files are. */
   readonly variables?: readonly string[]
   /** What its administrator types once; no secrets. Absent: nothing is needed. */
