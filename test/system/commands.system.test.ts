@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import Database from 'better-sqlite3'
 import { assertInvariant, createClinic, startWriter } from '@salvor/testkit/real/sqlite-writer'
 import { clinicState, createClinicPg, startPgWriter } from '@salvor/testkit/real/postgres-load'
@@ -134,6 +134,42 @@ test('a restore in place keeps what was there as a pre_restore backup', async ()
   const before = new Database(home.path('before.db'), { readonly: true })
   expect(before.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'added'").get()).toEqual({ n: 1 })
   before.close()
+})
+
+test('commands around a restore in place stop and start the application, whatever becomes of the restore', async () => {
+  await using home = await makeHome()
+  await desk(home)
+  expect((await home.run('backup', 'desk')).code).toBe(0)
+  const said = home.path('said')
+  const hook = (which: string, code: number) =>
+    JSON.stringify([
+      'sh',
+      '-c',
+      `echo "${which} $SALVOR_SOURCE $SALVOR_TARGET $SALVOR_OUTCOME password=canary" | tee -a "$0"; exit ${code}`,
+      said,
+    ])
+  const restored = async (before: number, after: number) => {
+    await home.configure(
+      `${TEN_LINES}    hooks: { before: ${hook('before', before)}, after: ${hook('after', after)}, timeout: 30s }\n`,
+    )
+    await writeFile(said, '')
+    const ended = await home.run('restore', 'desk', '--to', home.path('desk.db'), '--in-place')
+    return { ...ended, said: await readFile(said, 'utf8') }
+  }
+  const about = `desk ${home.path('desk.db')}`
+  const good = await restored(0, 0)
+  expect([good.code, good.said]).toEqual([
+    0,
+    `before ${about}  password=canary\nafter ${about} succeeded password=canary\n`,
+  ])
+  const before = (await home.run('list', '--json')).json<{ backups: unknown[] }>().backups.length
+  const refused = await restored(1, 0)
+  expect([refused.code, refused.said.includes('after') && refused.said.includes('not_started')]).toEqual([1, true])
+  expect(refused.stderr).toContain('HOOK_FAILED')
+  expect(refused.stderr).not.toContain('canary')
+  expect((await home.run('list', '--json')).json<{ backups: unknown[] }>().backups).toHaveLength(before)
+  expect((await restored(0, 9)).code).toBe(3)
+  assertInvariant(home.path('desk.db'))
 })
 
 test('the local store can be read without Salvor, and holds no readable file for others', async () => {

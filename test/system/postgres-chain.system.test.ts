@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { startPostgres } from '@salvor/testkit/real/postgres'
 import { createClinicPg, startPgWriter } from '@salvor/testkit/real/postgres-load'
 import { expect, test } from 'vitest'
@@ -79,6 +79,15 @@ sources:
   const stored = home.path('backups', 'clinic')
   const files = readdirSync(stored, { withFileTypes: true }).filter((entry) => entry.isFile())
   expect(await backUp('incremental')).toMatchObject({ type: 'incremental', parent: merged.id })
+
+  // The ruin of a server cannot be backed up before it is replaced: it is kept as it is.
+  rmSync(home.path('full', 'global', 'pg_control'))
+  const ruin = await home.run('restore', chain[0]!.id, '--to', home.path('full'), '--in-place')
+  expect(`${ruin.code} ${ruin.stderr}`).toMatch(/^0 /)
+  expect(ruin.stdout).toMatch(/pre_restore {2}none could be taken/)
+  const [kept] = readdirSync(home.folder).filter((name) => name.startsWith('full.before-'))
+  expect(readdirSync(home.path(kept!, 'global'))).not.toContain('pg_control')
+  expect(readdirSync(home.path('full', 'global'))).toContain('pg_control')
 
   // The same by hand, as each RECOVERY.md says.
   const place = home.path('by-hand')

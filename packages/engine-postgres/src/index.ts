@@ -108,6 +108,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   types: ['full', 'incremental'],
   merges: true,
   limits: ({ method }) => (method === 'logical' ? { types: ['full'], called: 'postgres by method: logical' } : null),
+  keeps_former: true,
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,
   open,

@@ -6,7 +6,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ManifestSpool } from './base-backup/manifest-spool.ts'
 import { crc32c } from './data-folder/crc32c.ts'
-import { readControlFile, type ControlFile } from './data-folder/control-file.ts'
+import { ControlFileUnknown, readControlFile, type ControlFile } from './data-folder/control-file.ts'
 import { ManifestWriter } from './data-folder/manifest-writer.ts'
 import { pathBelow } from './data-folder/member-name.ts'
 import { LinkRefused, walk, type FolderEntry } from './data-folder/walk.ts'
@@ -135,6 +135,8 @@ function offlineFailure(error: unknown, source: string, folder: string): unknown
     const fix = 'put what it leads to into its place, or restore to another place'
     return new SalvorError('SOURCE_UNSUPPORTED', { source, what: `${folder}: ${error.message}`, fix }, error)
   }
+  if (error instanceof ControlFileUnknown)
+    return new SalvorError('SOURCE_DAMAGED', { source, reason: error.message }, error)
   const code = (error as NodeJS.ErrnoException).code
   if (error instanceof SalvorError || code === undefined) return error
   return new SalvorError('SOURCE_UNREADABLE', { source, what: folder, reason: code }, error)

@@ -21,7 +21,8 @@ export async function assertTarget(target: string, inPlace: boolean): Promise<vo
     if (entries.length > 0) throw new SalvorError('TARGET_NOT_EMPTY', { target })
     return
   }
-  await assertStoppedDataFolder(target)
+  await assertLooksLikeData(target)
+  await assertStopped(target)
 }
 
 /** A local data folder, and no server that may be at work in it. */
@@ -33,6 +34,18 @@ export async function assertStoppedDataFolder(target: string): Promise<void> {
   if (!version?.isFile() || !control?.isFile()) {
     throw notADataFolder(target, 'PG_VERSION or global/pg_control is missing')
   }
+  await assertStopped(target)
+}
+
+/** What is replaced may be the ruin of a server: it is kept under another name. Two of three marks must be there. */
+async function assertLooksLikeData(target: string): Promise<void> {
+  const marks = ['PG_VERSION', 'global/pg_control', 'base']
+  const found = await Promise.all(marks.map((mark) => stat(join(target, mark)).catch(() => null)))
+  if (found.filter((mark) => mark !== null).length < 2)
+    throw notADataFolder(target, `of ${marks.join(', ')} more than one is missing`)
+}
+
+async function assertStopped(target: string): Promise<void> {
   const lock = await readFile(join(target, 'postmaster.pid'), 'latin1').catch(() => null)
   const pid = lock === null ? Number.NaN : Number.parseInt(lock, 10)
   if (Number.isInteger(pid) && isAlive(Math.abs(pid))) {

@@ -9,7 +9,7 @@ import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
 import { shownTarget, type RecoveryReached } from '@salvor/shared/vocabulary/recovery'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { RestoreParts } from '@salvor/shared/ports/engine'
-import type { Check } from '@salvor/shared/vocabulary/verification'
+import { HOOK_CHECK, type Check } from '@salvor/shared/vocabulary/verification'
 import pc from 'picocolors'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
@@ -75,6 +75,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
     throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
   const { recovered_to, checks, duration_ms, reached } = run.result as Restored
   const ok = checks.every((check) => check.ok)
+  const exit = exitOf(checks)
   const lines = [
     ...unreadableLines(unreadableIn(runtime)),
     `${ok ? pc.green('✓') : pc.red('✗')} ${backup.source}  ${backup.filename} from ${copy.store} → ${streams ? 'stdout' : target}`,
@@ -87,7 +88,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   if (streams) {
     // stdout carries the data alone.
     process.stderr.write(lines.map((line) => `${line}\n`).join(''))
-    return done({}, [], ok ? EXIT.done : EXIT.verificationFailed)
+    return done({}, [], exit)
   }
   const document = {
     backup: backup.id,
@@ -99,7 +100,14 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
     store: copy.store,
     ...(reached && { reached }),
   }
-  return done(document, lines, ok ? EXIT.done : EXIT.verificationFailed)
+  return done(document, lines, exit)
+}
+
+/** The data came back, and what was to start behind it did not: part of the work is missing. */
+function exitOf(checks: readonly Check[]): number {
+  const bad = checks.filter(({ ok }) => !ok)
+  if (bad.length === 0) return EXIT.done
+  return bad.every(({ name }) => name.startsWith(HOOK_CHECK)) ? EXIT.incomplete : EXIT.verificationFailed
 }
 
 interface Restored {

@@ -13,7 +13,6 @@ const LATER: readonly (readonly [pattern: string, feature: string])[] = [
   ['stores.*.lock_credentials', 'object lock'],
   ['sources.*.objectives', 'objectives'],
   ['sources.*.drills', 'drills'],
-  ['sources.*.hooks', 'hooks'],
   ['sources.*.pitr', 'point-in-time restore'],
   ['sources.*.changes', 'the change stream'],
   ['sources.*.schedule.changes', 'the change stream'],

@@ -2,6 +2,7 @@ import { parseCron } from '@salvor/policy/schedule'
 import type { EngineAdapter } from '@salvor/shared/ports/engine'
 import type { FleetSettings, SourceSettings } from '@salvor/shared/ports/service'
 import { RETENTION_CLASSES } from '@salvor/shared/vocabulary/backup'
+import { durationMs } from '@salvor/shared/vocabulary/amounts'
 import { ScheduledKinds, SourcePolicy, type ScheduledKind } from '@salvor/shared/vocabulary/source'
 import type { Adapters } from '../adapters/installed-adapters.ts'
 import { hashOf } from './config-hash.ts'
@@ -180,7 +181,13 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: Able, around: S
     max_chain: policy.max_chain,
     at_max_chain: policy.at_max_chain,
     types: adapter.types,
+    ...(adapter.keeps_former && { keeps_former: true }),
+    ...(policy.hooks && { hooks: hooksOf(policy.hooks) }),
   }
+}
+
+function hooksOf({ before, after, timeout }: NonNullable<SourcePolicy['hooks']>): NonNullable<SourceSettings['hooks']> {
+  return { before, after, timeout_ms: durationMs(timeout) }
 }
 
 /** Streamed where the schedule says so, and where nothing is said and a store takes it. */
@@ -209,10 +216,11 @@ function copiesOf(policy: SourcePolicy, stores: readonly string[], order: readon
   return order.map((store) => ({ store, classes: policy.copies?.[store] ?? [] }))
 }
 
-/** What a run of this source depends on. The schedule is not in it: it says when, not what. */
+/** What a run of this source depends on. The schedule is not in it: it says when, not what; nor what is about restores alone. */
 function workOf(settings: SourceSettings, fingerprint: unknown, around: Surroundings): unknown {
   const stores = Object.fromEntries(settings.copies.map(({ store }) => [store, around.storeFingerprint(store)]))
-  return { settings: { ...settings, schedule: null, wal: null, config_hash: null }, source: fingerprint, stores }
+  const { hooks: _, keeps_former: __, ...rest } = settings
+  return { settings: { ...rest, schedule: null, wal: null, config_hash: null }, source: fingerprint, stores }
 }
 
 function checkSchedule(policy: SourcePolicy, adapter: Able, path: KeyPath, timezone: string, tree: YamlTree): void {

@@ -1,6 +1,7 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { loadKeyring } from '../keyring-file.ts'
 import { ask } from './ask.ts'
+import { hook } from './hook.ts'
 import { inspect } from './inspect.ts'
 import { inspectWal } from './inspect-wal.ts'
 import { merge } from './merge.ts'
@@ -14,6 +15,7 @@ const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
   merge,
   inspect,
   'inspect-wal': inspectWal,
+  hook,
   prove,
   ask,
   restore,

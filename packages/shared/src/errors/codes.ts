@@ -209,6 +209,7 @@ export const CODES = {
     'nothing was put in place; look at the reason and run it again',
     false,
   ),
+  HOOK_FAILED: row('{source}: the {which} hook failed: {how}', 'look at its output in the log', false),
   NO_SERVER_HERE: row('No server can be started on this machine: {missing} is missing', '{fix}', false, 2),
   RECOVERY_FAILED: row(
     'The server in {target} ended before {wanted}: {reason}',

@@ -281,6 +281,8 @@ export interface EngineAdapter<C = unknown> {
   limits?(this: void, config: C): { readonly types: EngineAdapter['types']; readonly called: string } | null
   /** Its `merge` is there: chains can be put together in the repository. */
   readonly merges?: true
+  /** A restore in place leaves what was there beside the target, under another name, until a person removes it. */
+  readonly keeps_former?: true
   /** Variables of the environment that say where a client's own files are. */
   readonly variables?: readonly string[]
   /** What its administrator types once; no secrets. Absent: nothing is needed. */

@@ -49,6 +49,14 @@ export interface SourceSettings {
   /** What comes then: a full of the source, or the chain merged in the repository. */
   readonly at_max_chain: 'full' | 'merge'
   readonly types: readonly ('full' | 'incremental')[]
+  /** Commands around a restore in place: program and arguments. Absent: none. */
+  readonly hooks?: {
+    readonly before?: readonly string[] | undefined
+    readonly after?: readonly string[] | undefined
+    readonly timeout_ms: number
+  }
+  /** A restore in place leaves what was there under another name. */
+  readonly keeps_former?: true
 }
 
 /** A source of the configuration that names several files with `paths`: each is a source of its own, `<name>/<relative path>`. */

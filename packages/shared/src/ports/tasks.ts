@@ -127,6 +127,16 @@ export interface TaskTable {
     }
     output: { readonly results: readonly RestoredAnswer[] }
   }
+  /** One command of a source's `hooks`; nothing where the source has none. HOOK_FAILED. */
+  hook: {
+    input: {
+      readonly source: string
+      readonly which: 'before' | 'after'
+      /** `SALVOR_…`: what it is about. */
+      readonly env: Readonly<Record<string, string>>
+    }
+    output: { readonly duration_ms: number }
+  }
   restore: {
     input: {
       readonly source: string

@@ -41,6 +41,9 @@ export interface CompressionChoice {
   readonly level: number
 }
 
+/** A program and its arguments: no shell reads it. */
+const HookCommand = z.array(z.string().min(1)).min(1)
+
 /** The keys of a source that every engine shares. An engine adds its own (`url_file`, `path`, …). */
 export const SourcePolicy = z.object({
   engine: Name,
@@ -58,6 +61,10 @@ export const SourcePolicy = z.object({
   encryption: z.literal('none').optional(),
   compression: Compression.default({ algorithm: 'zstd', level: 1 }),
   pool: Name.optional(),
+  /** Commands around a restore in place: they stop and start what uses the database. */
+  hooks: z
+    .strictObject({ before: HookCommand.optional(), after: HookCommand.optional(), timeout: Duration.default('5m') })
+    .optional(),
   /** Incrementals on one full at most; a longer chain restores slower and depends on more objects. */
   max_chain: z.int().min(1).max(1000).default(30),
   /** What follows a chain of that length: a full of the source, or one that is put together in the repository. */

@@ -25,3 +25,6 @@ export interface Verification {
 
 /** Names of checks that the operator wrote begin so; the others are the engine's or the repository's own. */
 export const SOURCE_CHECK = 'check: '
+
+/** The same of the commands around a restore in place. */
+export const HOOK_CHECK = 'hook '

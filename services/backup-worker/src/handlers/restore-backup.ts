@@ -1,5 +1,6 @@
 import { chainAddresses } from '@salvor/runtime/chain-addresses'
 import type { JobHandler } from '@salvor/shared/ports/service'
+import { betweenHooks } from '../between-hooks.ts'
 import { recoveryTo } from '../recovery-to.ts'
 import { saveFirst } from '../save-first.ts'
 
@@ -11,9 +12,18 @@ export const restoreBackup: JobHandler<'restore-backup'> = {
     const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
     const recovery = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : undefined
-    if (in_place) await saveFirst(run, deps, backup.source, target, signal)
     const input = { source: backup.source, chain, target, in_place, tablespaces, parts, recovery, start }
-    const { recovered_to, checks, reached } = await deps.tasks.run('restore', input, progress, signal)
+    const restore = async () => {
+      const saved = in_place ? await saveFirst(run, deps, backup.source, target, signal) : []
+      const restored = await deps.tasks.run('restore', input, progress, signal)
+      return { ...restored, checks: [...saved, ...restored.checks] }
+    }
+    const about = { source: backup.source, backup_id, target }
+    const { result, checks: hooks } = in_place
+      ? await betweenHooks(deps, about, signal, restore)
+      : { result: await restore(), checks: [] }
+    const { recovered_to, reached } = result
+    const checks = [...result.checks, ...hooks]
     const duration_ms = Math.round(deps.clock.monotonicMs() - began)
     const data = { source: backup.source, backup_id: backup.id, target, recovered_to, duration_ms }
     return {
