@@ -46,6 +46,23 @@ sources:
     const secret = await home.run('restore', 'clinic', '--to', other.url.replace('postgres@', 'postgres:canary@'))
     expect(`${secret.code} ${secret.stderr}`).toMatch(/^2 .*holds a password/s)
 
+    const csv = await home.run(
+      'export',
+      'clinic',
+      '--to',
+      'csv',
+      '--format',
+      'csv',
+      '--table',
+      'public.patients',
+      '--json',
+    )
+    const { files } = csv.json<{ files: { file: string; rows: number }[] }>()
+    expect(files).toMatchObject([{ rows: 2000 }])
+    expect(readFileSync(home.path('csv', files[0]!.file), 'utf8').split('\n').length).toBeGreaterThan(2000)
+    const occupied = await home.run('export', 'clinic', '--to', 'csv')
+    expect(`${occupied.code} ${occupied.stderr}`).toMatch(/^2 .*is not empty/s)
+
     // As RECOVERY.md says: its blocks, then its lines for pg_restore.
     const place = home.path('by-hand')
     mkdirSync(place)

@@ -1,7 +1,9 @@
+import { EXPORT_FORMATS, type ExportFormat } from '@salvor/shared/ports/engine'
 import { SERVICES } from '@salvor/shared/vocabulary/service'
 import { VERIFICATION_LEVELS } from '@salvor/shared/vocabulary/verification'
-import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
 import { globalOptions } from './context.ts'
+import { count, partsOf, several, tablespace } from './option-values.ts'
 import type { Answer } from './output.ts'
 import { runCommand } from './run-command.ts'
 
@@ -29,27 +31,6 @@ function given<K extends string>(options: Record<string, unknown>, ...keys: read
 }
 
 const TYPES = ['full', 'incremental', 'archive'] as const
-
-function count(text: string): number {
-  const number = Number(text)
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('a whole number from 1 on')
-  return number
-}
-
-const several = (text: string, gathered: readonly string[]): string[] => [...gathered, text]
-
-function partsOf({ database, schema, table }: { database: string[]; schema: string[]; table: string[] }) {
-  const named = { databases: database, schemas: schema, tables: table }
-  return Object.values(named).some((names) => names.length > 0) ? { parts: named } : {}
-}
-
-/** Gathers `OLD=NEW`: paths, in which only the first `=` divides. */
-function tablespace(text: string, gathered: Readonly<Record<string, string>>): Record<string, string> {
-  const [, old, place] = /^([^=]+)=(.+)$/.exec(text) ?? []
-  if (old === undefined || place === undefined) throw new InvalidArgumentError('write OLD=NEW, two folders')
-  if (Object.hasOwn(gathered, old)) throw new InvalidArgumentError(`${old} is named twice`)
-  return { ...gathered, [old]: place }
-}
 
 /** Every command with its options and an example; DESIGN names them. */
 export function buildProgram(version: string): Command {
@@ -172,12 +153,44 @@ function addRestore(program: Command): void {
     const { window: run } = await import('./commands/window.ts')
     return run(source, { ...globalOptions(self), ...given(options, 'from', 'keys') }, signal)
   })
+  addExport(program)
   addWal(program)
   const status = example(
     program.command('status').description('every source: last good, last proven, next, incidents'),
     'salvor status',
   )
   act(status, async (_args, _options, self) => (await import('./commands/status.ts')).status(globalOptions(self)))
+}
+
+function addExport(program: Command): void {
+  const command = program
+    .command('export <source-or-backup>')
+    .description('write what a backup holds as plain SQL or CSV, for other programs')
+    .requiredOption('--to <folder>', 'a new folder')
+    .addOption(
+      new Option('--format <format>', 'SQL statements, or a CSV file for each table')
+        .choices([...EXPORT_FORMATS])
+        .default('sql'),
+    )
+    .option('--backup <backup>', 'a certain one (default: the newest)')
+    .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
+    .option('--keys <file>', 'keyring or recovery key that opens it')
+    .option('--database <name>', 'PostgreSQL: only that database; may be repeated', several, [])
+    .option('--schema <name>', 'PostgreSQL: only that schema; may be repeated', several, [])
+    .option('--table <name>', 'only that table (PostgreSQL: schema.table); may be repeated', several, [])
+  act(
+    example(command, 'salvor export clinic --to /srv/clinic-csv --format csv'),
+    async ([what = ''], options, self, signal) => {
+      const { exportFiles } = await import('./commands/export.ts')
+      const { to, format } = options as { to: string; format: ExportFormat }
+      const parts = partsOf(options as { database: string[]; schema: string[]; table: string[] })
+      return exportFiles(
+        what,
+        { ...globalOptions(self), to, format, ...parts, ...given(options, 'backup', 'from', 'keys') },
+        signal,
+      )
+    },
+  )
 }
 
 function addWal(program: Command): void {

@@ -3,6 +3,7 @@ import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/
 import { serversOf } from './connect/open-link.ts'
 import { choiceOf, PostgresConfig, slotOf, walHoldBytes } from './config.ts'
 import { DEADLINES } from './environment.ts'
+import { exportCopy } from './export/export.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
 import { logicalHalf } from './logical/engine.ts'
@@ -17,7 +18,7 @@ import { restore } from './restore.ts'
 import { assertTarget } from './target.ts'
 import { walSource } from './wal/source.ts'
 
-type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove'>
+type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove' | 'export'>
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
 function localHalf(context: EngineContext, database: () => Promise<string>): LocalHalf {
@@ -29,6 +30,7 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
       isLogical(request.engine_facts)
         ? restoreDump(context, content, request, signal)
         : restore(context, content, request, signal),
+    export: (request, signal) => exportCopy(context, request, signal),
     prove: async (restored, checks, facts, signal) =>
       await (isLogical(facts) ? proveDump : prove)(
         context,

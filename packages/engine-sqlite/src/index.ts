@@ -1,5 +1,6 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { LIMITS, SqliteConfig, type Limits } from './config.ts'
+import { exportCopy } from './export.ts'
 import { findDatabases } from './find-databases.ts'
 import { mergeChain } from './merge.ts'
 import { takeOfflineSnapshot } from './offline-snapshot.ts'
@@ -27,6 +28,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     },
     offlineSnapshot: (target, sink, signal) => reading(site, target, takeOfflineSnapshot(site, target, sink, signal)),
     restore: (content, request, signal) => restoreFile(site, content, request, signal),
+    export: (request, signal) => exportCopy(site, request, signal),
     prove: (restored, checks, _engineFacts, signal) => proveCopy(site, restored, checks, signal),
   }
 }

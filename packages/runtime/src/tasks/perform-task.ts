@@ -1,5 +1,6 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { loadKeyring } from '../keyring-file.ts'
+import { exportBackup } from './export.ts'
 import { inspect } from './inspect.ts'
 import { merge } from './merge.ts'
 import { prove } from './prove.ts'
@@ -7,7 +8,14 @@ import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
 import type { TaskBody, TaskContext } from './task-context.ts'
 
-const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = { snapshot, merge, inspect, prove, restore }
+const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
+  snapshot,
+  merge,
+  inspect,
+  prove,
+  restore,
+  export: exportBackup,
+}
 
 export type TaskName = keyof TaskTable
 
