@@ -1,3 +1,4 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { InvalidArgumentError } from 'commander'
 
 export function count(text: string): number {
@@ -20,3 +21,6 @@ export function tablespace(text: string, gathered: Readonly<Record<string, strin
   if (Object.hasOwn(gathered, old)) throw new InvalidArgumentError(`${old} is named twice`)
   return { ...gathered, [old]: place }
 }
+
+export const missingTarget = (): SalvorError =>
+  new SalvorError('USAGE', { reason: 'name a place after --to', command: 'restore' })

@@ -1,34 +1,10 @@
-import { EXPORT_FORMATS, type ExportFormat } from '@salvor/shared/ports/engine'
 import { SERVICES } from '@salvor/shared/vocabulary/service'
 import { VERIFICATION_LEVELS } from '@salvor/shared/vocabulary/verification'
 import { Argument, Command, Option } from 'commander'
 import { globalOptions } from './context.ts'
-import { count, partsOf, several, tablespace } from './option-values.ts'
-import type { Answer } from './output.ts'
-import { runCommand } from './run-command.ts'
-
-type Action = (
-  args: readonly string[],
-  options: Record<string, unknown>,
-  command: Command,
-  signal: AbortSignal,
-) => Promise<Answer>
-
-/** A command whose code is loaded when it is called: `--help` and `list` do not pay for engines and stores. */
-function act(command: Command, action: Action): Command {
-  return command.action(async (...given: unknown[]) => {
-    const self = given.at(-1) as Command
-    const { json } = globalOptions(self)
-    await runCommand(json, (signal) => action(self.processedArgs as string[], self.opts(), self, signal))
-  })
-}
-
-const STORE = 'a name, or file:///FOLDER, s3://BUCKET/PREFIX, azblob://CONTAINER/PREFIX'
-
-/** Those of the options that were given. */
-function given<K extends string>(options: Record<string, unknown>, ...keys: readonly K[]): { [key in K]?: string } {
-  return Object.fromEntries(keys.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))) as never
-}
+import { act, example, given, STORE } from './define-command.ts'
+import { addExport, addRestore } from './define-restore.ts'
+import { count } from './option-values.ts'
 
 const TYPES = ['full', 'incremental', 'archive'] as const
 
@@ -55,10 +31,6 @@ export function buildProgram(version: string): Command {
 
 function allOf(program: Command): Command[] {
   return program.commands.flatMap((command) => [command, ...allOf(command)])
-}
-
-function example(command: Command, text: string): Command {
-  return command.addHelpText('after', `\nExample:\n  ${text}`)
 }
 
 function addBackups(program: Command): void {
@@ -111,38 +83,11 @@ function addBackups(program: Command): void {
     return run(backup, source, { ...globalOptions(self), level, ...given(options, 'from', 'keys') }, signal)
   })
   addRestore(program)
+  addExport(program)
+  addOverview(program)
 }
 
-function addRestore(program: Command): void {
-  const restore = program
-    .command('restore <source-or-backup>')
-    .description('bring a backup back to a new place, or in place')
-    .requiredOption('--to <target>', 'a new file (SQLite), folder (PostgreSQL) or server (logical: postgres://…)')
-    .option('--backup <backup>', 'a certain one (default: the newest)')
-    .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
-    .option('--keys <file>', 'keyring or recovery key that opens it')
-    .option('--in-place', 'replace what is there, after a pre_restore backup of it', false)
-    .option('--tablespace <old=new>', 'PostgreSQL: where a tablespace comes back; may be repeated', tablespace, {})
-    .option('--at <time>', 'PostgreSQL: the state of that instant; `latest`: of the newest WAL')
-    .option('--lsn <position>', 'PostgreSQL: up to that WAL position')
-    .option('--xid <id>', 'PostgreSQL: up to and with that transaction')
-    .option('--name <name>', 'PostgreSQL: up to the restore point of that name')
-    .option('--timeline <number>', 'PostgreSQL: along that timeline (default: the newest)')
-    .option('--database <name>', 'logical backups: only that database; may be repeated', several, [])
-    .option('--schema <name>', 'logical backups: only that schema of it; may be repeated', several, [])
-    .option('--table <name>', 'logical backups: only that table (schema.table); may be repeated', several, [])
-    .option('--pause', 'PostgreSQL: stop at the target, to look first', false)
-    .option('--plan', 'show what would be done and write nothing', false)
-  example(restore, 'salvor restore clinic --to /srv/restored/clinic.db')
-  act(restore, async ([what = ''], options, self, signal) => {
-    const { restore: run } = await import('./commands/restore.ts')
-    const { to, inPlace, plan } = options as { to: string; inPlace: boolean; plan: boolean }
-    const tablespaces = options['tablespace'] as Readonly<Record<string, string>>
-    const rest = given(options, 'backup', 'from', 'keys', 'at', 'lsn', 'xid', 'name', 'timeline')
-    const pause = options['pause'] === true
-    const parts = partsOf(options as { database: string[]; schema: string[]; table: string[] })
-    return run(what, { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, ...parts, ...rest }, signal)
-  })
+function addOverview(program: Command): void {
   const window = program
     .command('window <source>')
     .description('the instants it can be recovered to, and each gap')
@@ -153,44 +98,12 @@ function addRestore(program: Command): void {
     const { window: run } = await import('./commands/window.ts')
     return run(source, { ...globalOptions(self), ...given(options, 'from', 'keys') }, signal)
   })
-  addExport(program)
   addWal(program)
   const status = example(
     program.command('status').description('every source: last good, last proven, next, incidents'),
     'salvor status',
   )
   act(status, async (_args, _options, self) => (await import('./commands/status.ts')).status(globalOptions(self)))
-}
-
-function addExport(program: Command): void {
-  const command = program
-    .command('export <source-or-backup>')
-    .description('write what a backup holds as plain SQL or CSV, for other programs')
-    .requiredOption('--to <folder>', 'a new folder')
-    .addOption(
-      new Option('--format <format>', 'SQL statements, or a CSV file for each table')
-        .choices([...EXPORT_FORMATS])
-        .default('sql'),
-    )
-    .option('--backup <backup>', 'a certain one (default: the newest)')
-    .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
-    .option('--keys <file>', 'keyring or recovery key that opens it')
-    .option('--database <name>', 'PostgreSQL: only that database; may be repeated', several, [])
-    .option('--schema <name>', 'PostgreSQL: only that schema; may be repeated', several, [])
-    .option('--table <name>', 'only that table (PostgreSQL: schema.table); may be repeated', several, [])
-  act(
-    example(command, 'salvor export clinic --to /srv/clinic-csv --format csv'),
-    async ([what = ''], options, self, signal) => {
-      const { exportFiles } = await import('./commands/export.ts')
-      const { to, format } = options as { to: string; format: ExportFormat }
-      const parts = partsOf(options as { database: string[]; schema: string[]; table: string[] })
-      return exportFiles(
-        what,
-        { ...globalOptions(self), to, format, ...parts, ...given(options, 'backup', 'from', 'keys') },
-        signal,
-      )
-    },
-  )
 }
 
 function addWal(program: Command): void {

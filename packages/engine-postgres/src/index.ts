@@ -7,6 +7,7 @@ import { exportCopy } from './export/export.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
 import { logicalHalf } from './logical/engine.ts'
+import { listDump } from './logical/list.ts'
 import { proveDump } from './logical/prove.ts'
 import { assertDumpTarget, isLogical, restoreDump } from './logical/restore.ts'
 import { isServerUrl } from './logical/target-server.ts'
@@ -18,7 +19,7 @@ import { restore } from './restore.ts'
 import { assertTarget } from './target.ts'
 import { walSource } from './wal/source.ts'
 
-type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove' | 'export'>
+type LocalHalf = Pick<Engine, 'assertTarget' | 'offlineSnapshot' | 'restore' | 'prove' | 'list' | 'export'>
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
 function localHalf(context: EngineContext, database: () => Promise<string>): LocalHalf {
@@ -30,6 +31,7 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
       isLogical(request.engine_facts)
         ? restoreDump(context, content, request, signal)
         : restore(context, content, request, signal),
+    list: (content, request, signal) => listDump(context, content, request, signal),
     export: (request, signal) => exportCopy(context, request, signal),
     prove: async (restored, checks, facts, signal) =>
       await (isLogical(facts) ? proveDump : prove)(

@@ -2,6 +2,7 @@ import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { loadKeyring } from '../keyring-file.ts'
 import { exportBackup } from './export.ts'
 import { inspect } from './inspect.ts'
+import { listContents } from './list-contents.ts'
 import { merge } from './merge.ts'
 import { prove } from './prove.ts'
 import { restore } from './restore.ts'
@@ -15,6 +16,7 @@ const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
   prove,
   restore,
   export: exportBackup,
+  contents: listContents,
 }
 
 export type TaskName = keyof TaskTable

@@ -108,6 +108,14 @@ export interface RestoreParts {
   readonly tables?: readonly string[] | undefined
 }
 
+/** Something in a backup, for people. */
+export interface BackupEntry {
+  /** `DATABASE`, `TABLE`, … */
+  readonly kind: string
+  readonly name: string
+  readonly detail: string
+}
+
 export const EXPORT_FORMATS = ['sql', 'csv'] as const
 export type ExportFormat = (typeof EXPORT_FORMATS)[number]
 
@@ -213,6 +221,12 @@ export interface Engine {
     engineFacts: SnapshotFacts['engine_facts'],
     signal: AbortSignal,
   ): Promise<readonly Check[]>
+  /** The databases of a backup, or what is in one of them, without restoring it. NOT_AVAILABLE where the backup does not tell. Absent: none does. */
+  list?(
+    content: ArtifactContent,
+    request: { readonly engine_facts: SnapshotFacts['engine_facts']; readonly database: string | null },
+    signal: AbortSignal,
+  ): Promise<readonly BackupEntry[]>
   /** Writes a restored copy as files that other programs read. CANNOT_VERIFY_HERE and PROGRAM_MISSING as for a proof. Absent: there is no such way. */
   export?(request: ExportRequest, signal: AbortSignal): Promise<readonly ExportedFile[]>
 }
