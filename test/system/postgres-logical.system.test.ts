@@ -46,6 +46,28 @@ sources:
     const secret = await home.run('restore', 'clinic', '--to', other.url.replace('postgres@', 'postgres:canary@'))
     expect(`${secret.code} ${secret.stderr}`).toMatch(/^2 .*holds a password/s)
 
+    expect((await home.run('restore', 'clinic', '--list')).stdout).toMatch(/DATABASE {2}postgres {2}of postgres, UTF8/)
+    expect((await home.run('restore', 'clinic', '--list', '--database', 'postgres')).stdout).toMatch(
+      /TABLE {2}public patients/,
+    )
+    expect((await home.run('restore', 'clinic')).code).toBe(2)
+    const csv = await home.run(
+      'export',
+      'clinic',
+      '--to',
+      'csv',
+      '--format',
+      'csv',
+      '--table',
+      'public.patients',
+      '--json',
+    )
+    const { files } = csv.json<{ files: { file: string; rows: number }[] }>()
+    expect(files).toMatchObject([{ rows: 2000 }])
+    expect(readFileSync(home.path('csv', files[0]!.file), 'utf8').split('\n').length).toBeGreaterThan(2000)
+    const occupied = await home.run('export', 'clinic', '--to', 'csv')
+    expect(`${occupied.code} ${occupied.stderr}`).toMatch(/^2 .*is not empty/s)
+
     // As RECOVERY.md says: its blocks, then its lines for pg_restore.
     const place = home.path('by-hand')
     mkdirSync(place)

@@ -1,32 +1,13 @@
 import { SERVICES } from '@salvor/shared/vocabulary/service'
 import { VERIFICATION_LEVELS } from '@salvor/shared/vocabulary/verification'
-import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
 import { globalOptions } from './context.ts'
-import { act, example, given, STORE } from './command-parts.ts'
-import { addLooking } from './looking-commands.ts'
+import { act, example, given, STORE } from './define-command.ts'
+import { addLooking } from './define-looking.ts'
+import { addExport, addRestore } from './define-restore.ts'
+import { count } from './option-values.ts'
 
 const TYPES = ['full', 'incremental', 'archive'] as const
-
-function count(text: string): number {
-  const number = Number(text)
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('a whole number from 1 on')
-  return number
-}
-
-const several = (text: string, gathered: readonly string[]): string[] => [...gathered, text]
-
-function partsOf({ database, schema, table }: { database: string[]; schema: string[]; table: string[] }) {
-  const named = { databases: database, schemas: schema, tables: table }
-  return Object.values(named).some((names) => names.length > 0) ? { parts: named } : {}
-}
-
-/** Gathers `OLD=NEW`: paths, in which only the first `=` divides. */
-function tablespace(text: string, gathered: Readonly<Record<string, string>>): Record<string, string> {
-  const [, old, place] = /^([^=]+)=(.+)$/.exec(text) ?? []
-  if (old === undefined || place === undefined) throw new InvalidArgumentError('write OLD=NEW, two folders')
-  if (Object.hasOwn(gathered, old)) throw new InvalidArgumentError(`${old} is named twice`)
-  return { ...gathered, [old]: place }
-}
 
 /** Every command with its options and an example; DESIGN names them. */
 export function buildProgram(version: string): Command {
@@ -103,46 +84,11 @@ function addBackups(program: Command): void {
     return run(backup, source, { ...globalOptions(self), level, ...given(options, 'from', 'keys') }, signal)
   })
   addRestore(program)
+  addExport(program)
+  addOverview(program)
 }
 
-function addRestore(program: Command): void {
-  const restore = program
-    .command('restore <source-or-backup>')
-    .description('bring a backup back to a new place, or in place')
-    .requiredOption(
-      '--to <target>',
-      'a new file (SQLite), folder (PostgreSQL) or server (logical: postgres://…); -: its bytes, or a tar of it, to stdout',
-    )
-    .option('--backup <backup>', 'a certain one (default: the newest)')
-    .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
-    .option('--keys <file>', 'keyring or recovery key that opens it')
-    .option('--in-place', 'replace what is there, after a pre_restore backup of it', false)
-    .option('--tablespace <old=new>', 'PostgreSQL: where a tablespace comes back; may be repeated', tablespace, {})
-    .option('--at <time>', 'PostgreSQL: the state of that instant; `latest`: of the newest WAL')
-    .option('--lsn <position>', 'PostgreSQL: up to that WAL position')
-    .option('--xid <id>', 'PostgreSQL: up to and with that transaction')
-    .option('--name <name>', 'PostgreSQL: up to the restore point of that name')
-    .option('--timeline <number>', 'PostgreSQL: along that timeline (default: the newest)')
-    .option('--database <name>', 'logical backups: only that database; may be repeated', several, [])
-    .option('--schema <name>', 'logical backups: only that schema of it; may be repeated', several, [])
-    .option('--table <name>', 'logical backups: only that table (schema.table); may be repeated', several, [])
-    .option('--pause', 'PostgreSQL: stop at the target, to look first', false)
-    .option('--start', 'PostgreSQL: run a server on it to the target, report what it reached, and stop it', false)
-    .option('--plan', 'show what would be done and write nothing', false)
-  example(restore, 'salvor restore clinic --to /srv/restored/clinic.db')
-  act(restore, async ([what = ''], options, self, signal) => {
-    const { restore: run } = await import('./commands/restore.ts')
-    const { to, inPlace, plan } = options as { to: string; inPlace: boolean; plan: boolean }
-    const tablespaces = options['tablespace'] as Readonly<Record<string, string>>
-    const rest = given(options, 'backup', 'from', 'keys', 'at', 'lsn', 'xid', 'name', 'timeline')
-    const [pause, start] = [options['pause'] === true, options['start'] === true]
-    const parts = partsOf(options as { database: string[]; schema: string[]; table: string[] })
-    return run(
-      what,
-      { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, start, ...parts, ...rest },
-      signal,
-    )
-  })
+function addOverview(program: Command): void {
   const window = program
     .command('window <source>')
     .description('the instants it can be recovered to, and each gap')

@@ -4,9 +4,11 @@ import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/
 import { serversOf } from './connect/open-link.ts'
 import { choiceOf, PostgresConfig, slotOf, walHoldBytes } from './config.ts'
 import { DEADLINES } from './environment.ts'
+import { exportCopy } from './export/export.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
 import { takeChanges, takeFull } from './incremental/take.ts'
 import { logicalHalf } from './logical/engine.ts'
+import { listDump } from './logical/list.ts'
 import { proveDump } from './logical/prove.ts'
 import { assertDumpTarget, assertNotStarted, isLogical, restoreDump, streamDump } from './logical/restore.ts'
 import { isServerUrl } from './logical/target-server.ts'
@@ -35,6 +37,8 @@ type LocalHalf = Pick<
   | 'recover'
   | 'prove'
   | 'askRestored'
+  | 'list'
+  | 'export'
 >
 
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
@@ -55,6 +59,8 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
       await assertRecoverable(context, facts['server_version_num'])
     },
     recover: (restored, recovery, signal) => recover(context, restored, recovery, signal),
+    list: (content, request, signal) => listDump(context, content, request, signal),
+    export: (request, signal) => exportCopy(context, request, signal),
     prove: async (restored, checks, facts, signal) =>
       await (isLogical(facts) ? proveDump : prove)(
         context,

@@ -1,5 +1,6 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { LIMITS, SqliteConfig, type Limits } from './config.ts'
+import { exportCopy } from './export.ts'
 import { findDatabases } from './find-databases.ts'
 import { mergeChain } from './merge.ts'
 import { takeOfflineSnapshot } from './offline-snapshot.ts'
@@ -31,6 +32,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     openState: (state, signal) => openState(context.source, state, signal),
     restore: (content, request, signal) => restoreFile(site, content, request, signal),
     restoreStream: (content, request, sink, signal) => streamFile(site, content, request, sink, signal),
+    export: (request, signal) => exportCopy(site, request, signal),
     prove: (restored, checks, _engineFacts, signal) => proveCopy(site, restored, checks, signal),
   }
 }

@@ -22,7 +22,7 @@ export interface SqliteProcessOptions {
 
 const ENTRY = fileURLToPath(new URL('./child/main.ts', import.meta.url))
 /** Tasks that give SQLite more than a name: elsewhere a path that begins with `file:` is only a path. */
-const BY_URL: ReadonlySet<Request['task']> = new Set(['examine', 'claim'])
+const BY_URL: ReadonlySet<Request['task']> = new Set(['examine', 'claim', 'export'])
 const STDERR_KEPT = 4_000
 
 export function startSqlite(request: Request, options: SqliteProcessOptions): SqliteProcess {

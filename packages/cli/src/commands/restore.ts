@@ -1,7 +1,6 @@
 import { resolve } from 'node:path'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
-import { newestStateFirst } from '@salvor/policy/chain'
 import { bestCopies } from '@salvor/policy/copies'
 import { planRecovery, type RecoveryPlan } from '@salvor/policy/recovery-plan'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
@@ -11,6 +10,7 @@ import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { RestoreParts } from '@salvor/shared/ports/engine'
 import { HOOK_CHECK, type Check } from '@salvor/shared/vocabulary/verification'
 import pc from 'picocolors'
+import { chosenBackup, knowsIn } from '../chosen-backup.ts'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { bytes, done, span, type Answer } from '../output.ts'
@@ -44,7 +44,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   if (options.inPlace && 'unreadable' in runtime) throw new SalvorError('USAGE', IN_PLACE)
   const wanted = recoveryWanted(options, runtime.deps.settings().timezone)
   const recovery = wanted && (await plannedRecovery(runtime, what, options, wanted, signal))
-  const backup = await chosen(runtime, what, recovery?.backup_id ?? options.backup)
+  const backup = await chosenBackup(runtime, what, recovery?.backup_id ?? options.backup)
   const copies = bestCopies(backup.copies).filter((copy) => from === undefined || copy.store === from)
   const [copy] = copies
   if (!copy) throw new SalvorError('NO_GOOD_COPY', { backup: `${backup.id}${from ? ` in ${from}` : ''}` })
@@ -175,18 +175,6 @@ const IN_PLACE = {
   command: 'restore',
 }
 
-/** Whether the catalog has a copy there of what is asked for. */
-async function knowsIn(
-  { deps }: Runtime,
-  what: string,
-  named: string | undefined,
-  from: string | undefined,
-): Promise<boolean> {
-  const ofSource = named === undefined ? await deps.catalog.backups({ source: what }) : []
-  const known = ofSource.length > 0 ? ofSource : [await deps.catalog.backup(named ?? what).catch(() => null)]
-  return known.some((backup) => backup?.copies.some((copy) => copy.store === from) === true)
-}
-
 function placesOf(wishes: RestoreOptions['tablespaces'], backup: BackupWithCopies): Record<string, string> | undefined {
   const places = Object.entries(wishes).map(([old, place]) => [old, resolve(place)])
   if (places.length === 0) return undefined
@@ -194,21 +182,6 @@ function placesOf(wishes: RestoreOptions['tablespaces'], backup: BackupWithCopie
     throw new SalvorError('USAGE', { reason: `a backup of ${backup.engine} has no tablespaces`, command: 'restore' })
   }
   return Object.fromEntries(places) as Record<string, string>
-}
-
-/** The backup that was named, or the newest of a source that has a copy to read. */
-async function chosen(runtime: Runtime, what: string, named: string | undefined): Promise<BackupWithCopies> {
-  const { catalog } = runtime.deps
-  if (named !== undefined) return catalog.backup(named)
-  const ofSource = await catalog.backups({ source: what, limit: 50 })
-  const readable = newestStateFirst(ofSource).find(
-    (backup) => backup.type !== 'pre_restore' && bestCopies(backup.copies).length > 0,
-  )
-  if (readable) return readable
-  if (ofSource.length > 0) throw new SalvorError('NO_GOOD_COPY', { backup: `any backup of ${what}` })
-  if (runtime.deps.settings().sources.has(what))
-    throw new SalvorError('BACKUP_UNKNOWN', { backup: `source ${what} (it has none yet)` })
-  return catalog.backup(what)
 }
 
 /** What a restore would do; nothing is written. */

@@ -32,7 +32,7 @@ export function schemasOf({ schemas = [], tables = [] }: RestoreParts): string[]
   return [...new Set([...schemas, ...tables.flatMap((table) => splitTable(table).schema ?? [])])]
 }
 
-function splitTable(name: string): { schema: string | null; table: string } {
+export function splitTable(name: string): { schema: string | null; table: string } {
   const at = name.indexOf('.')
   return at === -1 ? { schema: null, table: name } : { schema: name.slice(0, at), table: name.slice(at + 1) }
 }

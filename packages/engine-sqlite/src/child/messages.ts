@@ -14,6 +14,15 @@ export type Request =
   | { readonly task: 'settle'; readonly path: string }
   | { readonly task: 'claim'; readonly path: string }
   | { readonly task: 'examine'; readonly path: string }
+  | {
+      readonly task: 'export'
+      readonly path: string
+      /** Where the files come. */
+      readonly folder: string
+      readonly format: 'sql' | 'csv'
+      /** Null: all. */
+      readonly tables: readonly string[] | null
+    }
 
 export type RequestOf<T extends Request['task']> = Extract<Request, { task: T }>
 
@@ -37,6 +46,12 @@ export interface DatabaseFacts {
   readonly auto_vacuum: number
   readonly user_version: number
   readonly application_id: number
+}
+
+export interface WrittenFile {
+  readonly file: string
+  readonly what: string
+  readonly rows: number | null
 }
 
 /** A moment on the machine's monotonic clock, which all processes share: the parent turns it into wall time. */
@@ -80,6 +95,7 @@ export type Report =
   /** The copy is open: questions are answered from now on. */
   | { readonly report: 'opened' }
   | { readonly report: 'examined'; readonly ok: boolean; readonly detail: string; readonly missing: string | null }
+  | { readonly report: 'exported'; readonly files: readonly WrittenFile[] }
   /** `code`: of SQLite or of the system. `text` is SQLite's, for the tasks whose text holds no rows. */
   | { readonly report: 'failed'; readonly code: string; readonly text: string }
   /** The write lock was held for too long, so the process ends itself now. */

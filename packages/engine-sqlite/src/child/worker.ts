@@ -38,6 +38,7 @@ async function run(request: Request, line: Line): Promise<Report> {
   if (request.task === 'hold') return (await import('./hold.ts')).hold(request, line)
   if (request.task === 'settle') return (await import('./settle.ts')).settle(request)
   if (request.task === 'claim') return (await import('./claim.ts')).claim(request)
+  if (request.task === 'export') return (await import('./export.ts')).exportFiles(request)
   return (await import('./examine.ts')).examine(request, line)
 }
 

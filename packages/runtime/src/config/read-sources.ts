@@ -139,13 +139,13 @@ async function readSource(
   return { blocks: all, fleet: files?.fleet ?? null, written }
 }
 
-type Able = Pick<EngineAdapter, 'kind' | 'artifact' | 'incremental_artifact' | 'streams' | 'types'> & {
+type Able = Pick<EngineAdapter, 'kind' | 'artifact' | 'incremental_artifact' | 'streams' | 'types' | 'keeps_former'> & {
   readonly called: string
 }
 
 /** What the engine can do with a source of this configuration. */
 function ableOf(adapter: EngineAdapter, config: unknown): Able {
-  const { kind, artifact, incremental_artifact, streams, types } = adapter
+  const { kind, artifact, incremental_artifact, streams, types, keeps_former } = adapter
   const limits = config === undefined ? null : (adapter.limits?.(config) ?? null)
   if (limits !== null) return { kind, artifact, ...limits }
   return {
@@ -155,6 +155,7 @@ function ableOf(adapter: EngineAdapter, config: unknown): Able {
     called: kind,
     ...(incremental_artifact && { incremental_artifact }),
     ...(streams && { streams }),
+    ...(keeps_former && { keeps_former }),
   }
 }
 

@@ -1,9 +1,11 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { loadKeyring } from '../keyring-file.ts'
 import { ask } from './ask.ts'
+import { exportBackup } from './export.ts'
 import { hook } from './hook.ts'
 import { inspect } from './inspect.ts'
 import { inspectWal } from './inspect-wal.ts'
+import { listContents } from './list-contents.ts'
 import { merge } from './merge.ts'
 import { prove } from './prove.ts'
 import { restore } from './restore.ts'
@@ -19,6 +21,8 @@ const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
   prove,
   ask,
   restore,
+  export: exportBackup,
+  contents: listContents,
 }
 
 export type TaskName = keyof TaskTable

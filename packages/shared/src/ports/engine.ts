@@ -115,6 +115,36 @@ export interface RestoreParts {
   readonly tables?: readonly string[] | undefined
 }
 
+/** Something in a backup, for people. */
+export interface BackupEntry {
+  /** `DATABASE`, `TABLE`, … */
+  readonly kind: string
+  readonly name: string
+  readonly detail: string
+}
+
+export const EXPORT_FORMATS = ['sql', 'csv'] as const
+export type ExportFormat = (typeof EXPORT_FORMATS)[number]
+
+export interface ExportRequest {
+  /** What `restore` brought into a private place. It is changed by the export, and of no use afterwards. */
+  readonly restored: string
+  /** A new, private folder that takes the files. */
+  readonly folder: string
+  /** sql: statements that make everything anew. csv: a file for each table, with a header. */
+  readonly format: ExportFormat
+  readonly parts?: RestoreParts | undefined
+  readonly engine_facts: SnapshotFacts['engine_facts']
+}
+
+export interface ExportedFile {
+  /** Relative path. Names in it are for people: `tables` of the folder's index says what each file is. */
+  readonly file: string
+  readonly what: string
+  /** Of one table; null: the file is more than rows. */
+  readonly rows: number | null
+}
+
 export interface RestoreFacts {
   /** The instant whose state came back. */
   readonly recovered_to: Instant
@@ -261,6 +291,14 @@ export interface Engine {
     engineFacts: SnapshotFacts['engine_facts'],
     signal: AbortSignal,
   ): Promise<readonly Check[]>
+  /** The databases of a backup, or what is in one of them, without restoring it. NOT_AVAILABLE where the backup does not tell. Absent: none does. */
+  list?(
+    content: ArtifactContent,
+    request: { readonly engine_facts: SnapshotFacts['engine_facts']; readonly database: string | null },
+    signal: AbortSignal,
+  ): Promise<readonly BackupEntry[]>
+  /** Writes a restored copy as files that other programs read. CANNOT_VERIFY_HERE and PROGRAM_MISSING as for a proof. Absent: there is no such way. */
+  export?(request: ExportRequest, signal: AbortSignal): Promise<readonly ExportedFile[]>
 }
 
 /** What `packages/engine-<kind>/src/index.ts` exports as `adapter`. */

@@ -3,7 +3,7 @@ import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
-import type { RestoreParts } from './engine.ts'
+import type { BackupEntry, ExportedFile, ExportFormat, RestoreParts } from './engine.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
 
@@ -136,6 +136,22 @@ export interface TaskTable {
       readonly env: Readonly<Record<string, string>>
     }
     output: { readonly duration_ms: number }
+  }
+  /** What is in a backup, without restoring it; `database` null: its databases. */
+  contents: {
+    input: { readonly source: string; readonly chain: readonly CopyAddress[]; readonly database: string | null }
+    output: { readonly entries: readonly BackupEntry[] }
+  }
+  /** Restores the last of a chain into a sandbox, and writes what is in it as files for other programs into a new folder. */
+  export: {
+    input: {
+      readonly source: string
+      readonly chain: readonly CopyAddress[]
+      readonly target: string
+      readonly format: ExportFormat
+      readonly parts?: RestoreParts | undefined
+    }
+    output: { readonly files: readonly ExportedFile[]; readonly recovered_to: string }
   }
   restore: {
     input: {

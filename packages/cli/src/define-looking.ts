@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { act, example, given, STORE } from './command-parts.ts'
+import { act, example, given, STORE } from './define-command.ts'
 import { globalOptions } from './context.ts'
 
 /** Commands that look into backups and change nothing. */
