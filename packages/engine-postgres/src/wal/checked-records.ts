@@ -5,6 +5,7 @@ const SHORT_HEADER = 24
 const LONG_HEADER = 40
 const CONTINUES = 0x0001
 const RECORD_HEADER = 24
+const PREVIOUS_AT = 8
 /** Of a record's header, what its CRC covers after the rest of the record. */
 const CRC_AT = 20
 const LONGEST_RECORD = 0x3fff_ffff
@@ -26,6 +27,9 @@ export class CheckedRecords {
   #crc = 0
   /** Bytes that are believed: padding, and the end of a record of the segment before. */
   #skip = 0
+  /** Where the last record began; null: in the segment before. */
+  #last: bigint | null = null
+  #began = 0n
   #begun = false
   #broken = false
 
@@ -72,6 +76,7 @@ export class CheckedRecords {
       this.#left -= part.length
       if (this.#left === 0) this.#close()
     } else {
+      if (this.#filled === 0) this.#began = BigInt(this.#position - part.length)
       this.#header.set(part, this.#filled)
       this.#filled += part.length
       if (this.#filled === RECORD_HEADER) this.#open()
@@ -80,7 +85,9 @@ export class CheckedRecords {
 
   #open(): void {
     const length = this.#header.readUInt32LE(0)
-    this.#broken = length < RECORD_HEADER || length > LONGEST_RECORD
+    // Each record names the one before it: what lies behind may be of an earlier stream.
+    const follows = this.#last === null || this.#header.readBigUInt64LE(PREVIOUS_AT) === this.#last
+    this.#broken = length < RECORD_HEADER || length > LONGEST_RECORD || !follows
     this.#left = length - RECORD_HEADER
     this.#crc = 0
     if (this.#left === 0 && !this.#broken) this.#close()
@@ -92,6 +99,7 @@ export class CheckedRecords {
     if (this.#broken) return
     const length = this.#header.readUInt32LE(0)
     this.end = BigInt(this.#position)
+    this.#last = this.#began
     this.#filled = 0
     this.#skip = aligned(length) - length
   }

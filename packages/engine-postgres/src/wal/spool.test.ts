@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { segmentAt } from '@salvor/shared/vocabulary/wal'
 import { expect, test } from 'vitest'
@@ -30,7 +30,8 @@ test('a stream takes up what follows, drops what is stored, and throws away noth
   expect(await spool.takeUp(1, at(3) + 5n)).toEqual([at(3), at(4)])
   expect(spool.waiting).toBe(2 * MB)
   // Behind a hole, and of the next timeline: acknowledged perhaps, and stored nowhere.
-  expect(readdirSync(folder.path).toSorted()).toEqual([name(1, 3), name(1, 4), name(1, 6), name(2, 5)])
+  const partial = `${name(1, 7)}.partial`
+  expect(readdirSync(folder.path).toSorted()).toEqual([name(1, 3), name(1, 4), name(1, 6), partial, name(2, 5)])
   expect(await spool.takeUp(2, at(5))).toEqual([at(5)])
   expect(readdirSync(folder.path)).toEqual([name(2, 5)])
 })
@@ -46,6 +47,25 @@ test('a catalog that knows nothing begins with what lies in the spool', async ()
   expect(await spool.beginning(1, at(5))).toBe(at(3))
   expect(await spool.beginning(1, at(6))).toBe(at(6))
   expect(readdirSync(folder.path)).toHaveLength(4)
+})
+
+test('the tip that an earlier stream received stays until its bytes have come again', async () => {
+  using folder = temporaryFolder()
+  await using spool = await WalSpool.open(folder.path, MB)
+  const file = join(folder.path, `${name(1, 3)}.partial`)
+  writeFileSync(file, Buffer.alloc(5000, 7))
+  expect(await spool.takeUp(1, at(3) + 100n)).toEqual([])
+  await spool.begin(1, at(3))
+  expect([spool.bytes, spool.end]).toEqual([0, at(3)])
+  await spool.write(Buffer.alloc(2000, 7))
+  expect(readFileSync(file).equals(Buffer.alloc(5000, 7))).toBe(true)
+  await spool.write(Buffer.alloc(MB - 2000, 8))
+  await spool.finish()
+  expect(
+    readFileSync(join(folder.path, name(1, 3))).equals(
+      Buffer.concat([Buffer.alloc(2000, 7), Buffer.alloc(MB - 2000, 8)]),
+    ),
+  ).toBe(true)
 })
 
 test('the segment at hand can be read at the very moment at which it is finished', async () => {

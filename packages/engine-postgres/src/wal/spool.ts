@@ -1,12 +1,19 @@
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseWalName, segmentAt, segmentStart } from '@salvor/shared/vocabulary/wal'
 import { syncFolder } from '../data-folder/settle.ts'
 
-const NEW = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const WRITE = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW
 const PIECE = 1 << 20
+
+interface Left {
+  readonly name: string
+  readonly whole: boolean
+  readonly timeline: number
+  readonly start: bigint
+}
 
 /** WAL on its way to a store, as files of one stream: whole segments under their own names, the one at hand as `.partial`. */
 export class WalSpool implements AsyncDisposable {
@@ -30,8 +37,8 @@ export class WalSpool implements AsyncDisposable {
   }
 
   /**
-   * Whole segments that an earlier stream left and that follow `resume` without a hole, oldest first. What is stored by now and
-   * what is not whole is removed; the rest stays, since it may be acknowledged, and is taken up when the stream comes there.
+   * Whole segments that an earlier stream left and that follow `resume` without a hole, oldest first. What is stored by now
+   * is removed; the rest stays, since it may be acknowledged, and is taken up when the stream comes there.
    */
   async takeUp(timeline: number, resume: bigint): Promise<bigint[]> {
     const kept: bigint[] = []
@@ -40,7 +47,7 @@ export class WalSpool implements AsyncDisposable {
     for (const one of await this.#left()) {
       const isStored = one.timeline < timeline || (one.timeline === timeline && one.start < first)
       if (isStored) await rm(join(this.folder, one.name), { force: true })
-      if (one.timeline !== timeline || one.start !== next) continue
+      if (!one.whole || one.timeline !== timeline || one.start !== next) continue
       kept.push(one.start)
       next += BigInt(this.segmentSize)
       this.waiting += this.segmentSize
@@ -52,32 +59,36 @@ export class WalSpool implements AsyncDisposable {
   async beginning(timeline: number, at: bigint): Promise<bigint> {
     let begin = at
     for (const one of (await this.#left()).toReversed()) {
-      if (one.timeline === timeline && one.start + BigInt(this.segmentSize) === begin) begin = one.start
+      if (one.whole && one.timeline === timeline && one.start + BigInt(this.segmentSize) === begin) begin = one.start
     }
     return begin
   }
 
-  /** Whole segments here, by timeline and position; everything else is removed. */
-  async #left(): Promise<{ readonly name: string; readonly timeline: number; readonly start: bigint }[]> {
-    const found = []
+  /** Segments here, by timeline and position; everything else is removed. */
+  async #left(): Promise<Left[]> {
+    const found: Left[] = []
     for (const name of (await readdir(this.folder)).toSorted()) {
       const parsed = parseWalName(name)
-      const start = parsed?.kind === 'segment' ? segmentStart(name, this.segmentSize) : null
-      const whole = start !== null && (await stat(join(this.folder, name))).size === this.segmentSize
-      if (whole) found.push({ name, timeline: Number.parseInt(parsed!.timeline, 16), start })
+      const whole = parsed?.kind === 'segment'
+      const start = whole || parsed?.kind === 'partial' ? segmentStart(parsed.segment!, this.segmentSize) : null
+      const { size } = await lstat(join(this.folder, name))
+      if (start !== null && (whole ? size === this.segmentSize : size <= this.segmentSize))
+        found.push({ name, whole, timeline: Number.parseInt(parsed!.timeline, 16), start })
       else await rm(join(this.folder, name), { force: true, recursive: true })
     }
     return found
   }
 
-  /** The segment that the next bytes belong to, empty. One of an earlier attempt is written anew, never appended to. */
+  /**
+   * The segment that the next bytes belong to, empty. One of an earlier attempt is written over by the same bytes: what it has
+   * beyond them may be acknowledged, and stays until they have come again.
+   */
   async begin(timeline: number, start: bigint): Promise<void> {
     await this.#close()
     this.#name = segmentAt(timeline, start, this.segmentSize)
     this.#start = start
     this.#filled = 0
-    await rm(this.#partial, { force: true })
-    this.#file = await open(this.#partial, NEW, 0o600)
+    this.#file = await open(this.#partial, WRITE, 0o600)
     // What is acknowledged once it is in the file needs the file to be there.
     await syncFolder(this.folder)
   }
