@@ -1,4 +1,5 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
+import { streamChanges } from './changes/stream.ts'
 import { LIMITS, SqliteConfig, type Limits } from './config.ts'
 import { findDatabases } from './find-databases.ts'
 import { mergeChain } from './merge.ts'
@@ -21,6 +22,9 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     snapshotChanges: (parent, sink, options, signal) =>
       reading(site, config.path, takeChanges(site, parent, sink, options, signal)),
     merge: (full, { increments }, sink, signal) => mergeChain(site, full, increments, sink, signal),
+    changes: {
+      stream: (request, sink, signal) => reading(site, config.path, streamChanges(site, request, sink, signal)),
+    },
     stateMark: () => stateMark(site),
     assertTarget: async (target, inPlace) => {
       await assertTarget(target, inPlace, site)
@@ -46,6 +50,7 @@ export const adapter: EngineAdapter<SqliteConfig> = {
   secrets: [],
   artifact: 'db',
   incremental_artifact: 'pages',
+  streams: 'changes',
   types: ['full', 'incremental'],
   findFiles: findDatabases,
   merges: true,

@@ -6,6 +6,7 @@ import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { ArtifactContent, SnapshotSink } from './artifact.ts'
 import type { Log } from './log.ts'
+import type { ChangeSource } from './changes.ts'
 import type { WalSource } from './wal.ts'
 
 /** What a source is, seen without changing it. */
@@ -155,6 +156,8 @@ export interface Engine {
   ): Promise<SnapshotFacts | null>
   /** The continuous log of the source. Absent: it has none that can be streamed. */
   readonly wal?: WalSource
+  /** The pages that change, all the time. Absent: they cannot be followed. */
+  readonly changes?: ChangeSource
 
   /**
    * Pushes the state of the last of `increments` in the artifact form of a full, from the artifacts alone: the source is not touched.
@@ -192,8 +195,8 @@ export interface EngineAdapter<C = unknown> {
   readonly artifact: string
   /** The same of incrementals: `pages`, `tar`. Absent where there are none. */
   readonly incremental_artifact?: string
-  /** It has a log that can be streamed (`Engine.wal`). */
-  readonly streams?: 'wal'
+  /** It can be followed all the time: its log (`Engine.wal`), or the pages that change (`Engine.changes`). */
+  readonly streams?: 'wal' | 'changes'
   /** Backup types this engine can take now. */
   readonly types: readonly ('full' | 'incremental')[]
   /** Its `merge` is there: chains can be put together in the repository. */

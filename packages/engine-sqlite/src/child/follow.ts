@@ -1,0 +1,194 @@
+import type Database from 'better-sqlite3'
+import { coded, type Report, type RequestOf, type Ticks } from './messages.ts'
+import { identityOf, openSource, type OpenSource } from './open-source.ts'
+import { goFirst } from './priority.ts'
+import { untilFree } from './until-free.ts'
+import type { Line } from './worker.ts'
+
+type Follow = RequestOf<'follow'>
+
+/** The rest that is moved under the write lock: at most this, and only where the last pass was quick (its fsyncs). */
+const REST_BYTES = 1_000_000
+const REST_MS = 6
+/** Looks for a moment in which nobody commits, before writers are kept out for it. */
+const QUIET_TRIES = 20
+
+/**
+ * Keeps the write-ahead log from losing frames that the parent has not read: one snapshot is held until the next one is and
+ * everything between them was read. While a reader holds a snapshot whose frames are not all in the main file, nobody resets the
+ * log; while it holds one whose frames are, nobody moves later frames, so that the log is reset once at most.
+ */
+export async function follow(request: Follow, line: Line): Promise<Report> {
+  using source = openSource(request.path)
+  if (!source.wal) throw coded('EREPLACED', 'it is not in WAL mode any more')
+  const follower = new Follower(source, request, line)
+  const { dev, ino } = identityOf(request.path)
+  if (ino !== source.file.ino || dev !== source.file.dev || follower.journalMode() !== 'wal')
+    throw coded('EREPLACED', 'replaced while it was opened')
+  line.report({ report: 'following', file: source.file, page_size: follower.page_size })
+  for (;;) {
+    const command = await line.next()
+    if (command.command === 'release') return { report: 'released', lock_ms: 0 }
+    if (command.command === 'advance') line.report(follower.advance())
+    if (command.command === 'read') follower.read(command.hold)
+    if (command.command === 'reset') line.report(follower.reset())
+  }
+}
+
+interface Progress {
+  readonly busy: number
+  readonly log: number
+  readonly checkpointed: number
+}
+
+class Reader {
+  readonly #begin: Database.Statement
+  readonly #read: Database.Statement
+  readonly #end: Database.Statement
+  #open = false
+
+  constructor(database: Database.Database) {
+    this.#begin = database.prepare('BEGIN')
+    this.#read = database.prepare('SELECT count(*) FROM sqlite_schema').pluck()
+    this.#end = database.prepare('ROLLBACK')
+  }
+  begin(waitMs: number): void {
+    if (this.#open) throw new Error('a snapshot is held already')
+    this.#begin.run()
+    this.#open = true
+    untilFree(() => this.#read.get(), waitMs)
+  }
+  end(): void {
+    if (this.#open) this.#end.run()
+    this.#open = false
+  }
+}
+
+class Follower {
+  readonly page_size: number
+  readonly #request: Follow
+  readonly #line: Line
+  readonly #writer: Database.Database
+  readonly #lock: Database.Statement
+  readonly #unlock: Database.Statement
+  readonly #version: Database.Statement<[], number>
+  readonly #passive: Database.Statement<[], Progress>
+  readonly #noop: Database.Statement<[], Progress>
+  /** The snapshot that is held, and the reader for the next one. */
+  #held: Reader
+  #next: Reader
+  #seen = Number.NaN
+
+  constructor(source: OpenSource, request: Follow, line: Line) {
+    this.#request = request
+    this.#line = line
+    const [first, second, checkpointer, writer] = Array.from({ length: 4 }, () => source.connect(request.lock_wait_ms))
+    this.#held = new Reader(first!)
+    this.#next = new Reader(second!)
+    this.#passive = checkpointer!.prepare('PRAGMA wal_checkpoint(PASSIVE)')
+    this.#noop = checkpointer!.prepare('PRAGMA wal_checkpoint(NOOP)')
+    this.#writer = writer!
+    this.#lock = writer!.prepare('BEGIN IMMEDIATE')
+    this.#unlock = writer!.prepare('ROLLBACK')
+    this.#version = writer!.prepare<[], number>('PRAGMA data_version').pluck()
+    this.page_size = Number(writer!.pragma('page_size', { simple: true }))
+  }
+
+  journalMode(): string {
+    return String(this.#writer.pragma('journal_mode', { simple: true }))
+  }
+
+  /** Holds the newest snapshot beside the one that is held. Its instant is exact: nobody committed around it. */
+  advance(): Report {
+    const { at, version, log, checkpointed } = this.#quiet() ?? this.#keptOut()
+    const changed = version !== this.#seen
+    this.#seen = version
+    return { report: 'advanced', at, changed, log, checkpointed }
+  }
+
+  read(hold: boolean): void {
+    this.#held.end()
+    ;[this.#held, this.#next] = [this.#next, this.#held]
+    if (!hold) this.#held.end()
+  }
+
+  /**
+   * Brings all frames into the main file while nobody commits, and holds that state: the next writer begins the log anew. Only where
+   * nothing was committed since the last snapshot, for the parent has not read that yet.
+   */
+  reset(): Report {
+    const begun = performance.now()
+    this.#checkpoint(this.#passive)
+    const quick = performance.now() - begun < REST_MS
+    const stepBack = goFirst()
+    this.#takeLock()
+    const locked = process.hrtime.bigint()
+    let whole = false
+    try {
+      if (this.#version.get() === this.#seen && this.#isMoved(quick)) {
+        this.#next.begin(this.#request.lock_wait_ms)
+        this.read(true)
+        whole = true
+      }
+    } finally {
+      this.#dropLock()
+      stepBack()
+    }
+    return { report: 'moved', whole, lock_ms: Number(process.hrtime.bigint() - locked) / 1e6 }
+  }
+
+  #isMoved(quick: boolean): boolean {
+    const seen = this.#checkpoint(this.#noop)
+    const rest = seen.log - seen.checkpointed
+    if (rest === 0) return true
+    if (!quick || rest * this.page_size > REST_BYTES) return false
+    const moved = this.#checkpoint(this.#passive)
+    return moved.busy === 0 && moved.log === moved.checkpointed
+  }
+
+  #quiet(): { at: Ticks; version: number; log: number; checkpointed: number } | null {
+    for (let attempt = 1; attempt <= QUIET_TRIES; attempt += 1) {
+      const before = this.#dataVersion()
+      const { log, checkpointed } = this.#checkpoint(this.#noop)
+      this.#next.begin(this.#request.lock_wait_ms)
+      const at = process.hrtime.bigint()
+      if (this.#dataVersion() === before) return { at, version: before, log, checkpointed }
+      this.#next.end()
+    }
+    return null
+  }
+
+  #keptOut(): { at: Ticks; version: number; log: number; checkpointed: number } {
+    const stepBack = goFirst()
+    this.#takeLock()
+    try {
+      const version = this.#dataVersion()
+      const { log, checkpointed } = this.#checkpoint(this.#noop)
+      this.#next.begin(this.#request.lock_wait_ms)
+      return { at: process.hrtime.bigint(), version, log, checkpointed }
+    } finally {
+      this.#dropLock()
+      stepBack()
+    }
+  }
+
+  #takeLock(): void {
+    untilFree(() => this.#lock.run(), this.#request.lock_wait_ms)
+    this.#line.note({ locked: true })
+  }
+
+  #dropLock(): void {
+    this.#unlock.run()
+    this.#line.note({ locked: false })
+  }
+
+  #dataVersion(): number {
+    return untilFree(() => this.#version.get(), this.#request.lock_wait_ms) ?? Number.NaN
+  }
+
+  #checkpoint(statement: Database.Statement<[], Progress>): Progress {
+    const progress = statement.get()
+    if (!progress) throw new Error('wal_checkpoint gave no row')
+    return progress
+  }
+}
