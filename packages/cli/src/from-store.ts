@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openCatalog } from '@salvor/catalog/open-catalog'
 import { findBackups } from '@salvor/repository/find-backups'
+import { findChanges } from '@salvor/repository/find-changes'
 import { findWal } from '@salvor/repository/find-wal'
 import { loadConfig } from '@salvor/runtime/config/load-config'
 import type { LoadedConfig } from '@salvor/runtime/config/loaded-config'
@@ -88,6 +89,10 @@ async function fill({ catalog, keyring, ...deps }: Deps, store: string, signal: 
   for await (const { key, file, error } of findWal(deps.store(store), keyring, signal)) {
     if (error !== null) unreadable.push({ key, error: error.toFailure() })
     else await catalog.transaction({ service: 'cli' }, (tx) => tx.recordWal(file, store))
+  }
+  for await (const { key, file, error } of findChanges(deps.store(store), keyring, signal)) {
+    if (error !== null) unreadable.push({ key, error: error.toFailure() })
+    else await catalog.transaction({ service: 'cli' }, (tx) => tx.recordChangeSet(file, store))
   }
   return unreadable
 }

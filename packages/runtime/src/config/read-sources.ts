@@ -1,11 +1,11 @@
 import { parseCron } from '@salvor/policy/schedule'
 import type { EngineAdapter } from '@salvor/shared/ports/engine'
 import type { FleetSettings, SourceSettings } from '@salvor/shared/ports/service'
+import { durationMs } from '@salvor/shared/vocabulary/amounts'
 import { RETENTION_CLASSES } from '@salvor/shared/vocabulary/backup'
 import { ScheduledKinds, SourcePolicy, type ScheduledKind } from '@salvor/shared/vocabulary/source'
 import type { Adapters } from '../adapters/installed-adapters.ts'
 import { hashOf } from './config-hash.ts'
-import { LATER_CLASSES } from './later-keys.ts'
 import { suggestion } from './nearest.ts'
 import { parseSection } from './parse-section.ts'
 import type { KeyPath } from './problems.ts'
@@ -111,7 +111,7 @@ async function readSource(
   const block = files === undefined ? await readBlock<unknown>(adapter, raw, path, POLICY_KEYS, reading) : undefined
   if (!policy) return undefined
   checkSchedule(policy, adapter, path, around.timezone, tree)
-  checkWal(policy, adapter, path, tree)
+  checkStreams(policy, adapter, path, tree)
   checkCopies(policy, path, around.storeNames, tree)
   if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
     tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
@@ -123,7 +123,7 @@ async function readSource(
   const blocks = files?.blocks ?? (block && new Map([[name, block]]))
   if (!blocks) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
-  const written = { ...settingsOf(name, policy, adapter, around), ...walOf(policy, adapter, copies), copies }
+  const written = { ...settingsOf(name, policy, adapter, around), ...streamsOf(policy, adapter, copies), copies }
   // The rules of a thousand files are hashed once.
   const rules = files && hashOf(workOf(written, null, around))
   const all = [...blocks].map(([each, one]) => {
@@ -136,7 +136,7 @@ async function readSource(
 function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, around: Surroundings): SourceSettings {
   const takes = (kind: ScheduledKind): boolean =>
     adapter.types.includes(kind === 'incremental' ? 'incremental' : 'full')
-  const { wal: _, ...named } = policy.schedule ?? {}
+  const { wal: _, changes: __, ...named } = policy.schedule ?? {}
   const schedule = policy.schedule
     ? named
     : Object.fromEntries(Object.entries(DEFAULT_SCHEDULE).filter(([k]) => takes(k as ScheduledKind)))
@@ -161,24 +161,42 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: EngineAdapter, 
   }
 }
 
-/** Streamed where the schedule says so, and where nothing is said and a store takes it. */
-function walOf(
+/** `changes: stream`: a set every second in which something was committed. */
+const STREAM_MS = 1_000
+
+/** WAL is streamed where the schedule says so, and where nothing is said and a store takes it; changes where the schedule says so. */
+function streamsOf(
   policy: SourcePolicy,
   adapter: EngineAdapter,
   copies: SourceSettings['copies'],
-): Pick<SourceSettings, 'wal' | 'streams'> {
-  if (adapter.streams !== 'wal') return {}
+): Pick<SourceSettings, 'wal' | 'changes' | 'streams'> {
+  const { streams } = adapter
+  if (streams === undefined) return {}
+  const { wal, changes } = policy.schedule ?? {}
+  if (streams === 'changes') {
+    if (changes === undefined) return { streams }
+    return { streams, changes: changes === 'stream' ? STREAM_MS : durationMs(changes) }
+  }
   const taken = copies.some(({ classes }) => classes === 'all' || classes.includes('wal'))
-  const wanted = policy.schedule ? policy.schedule.wal !== undefined : taken
-  return wanted ? { streams: 'wal', wal: 'stream' } : { streams: 'wal' }
+  return (policy.schedule ? wal !== undefined : taken) ? { streams, wal: 'stream' } : { streams }
 }
 
-function checkWal(policy: SourcePolicy, adapter: EngineAdapter, path: KeyPath, tree: YamlTree): void {
-  if (policy.schedule?.wal === undefined) return
-  const at = [...path, 'schedule', 'wal']
-  if (adapter.streams !== 'wal') tree.problems.add(at, `${adapter.kind} has no WAL to stream`, 'remove this key')
-  const taken = !policy.copies || Object.values(policy.copies).some((c) => c === 'all' || c.includes('wal'))
-  if (!taken) tree.problems.add(at, 'no store takes the WAL', 'add wal to the classes of a store under `copies`')
+const STREAMS = [
+  { key: 'wal', none: 'has no WAL to stream', untaken: 'no store takes the WAL' },
+  { key: 'changes', none: 'has no changes to follow', untaken: 'no store takes change sets' },
+] as const
+
+function checkStreams(policy: SourcePolicy, adapter: EngineAdapter, path: KeyPath, tree: YamlTree): void {
+  for (const { key, none, untaken } of STREAMS) {
+    const wish = policy.schedule?.[key]
+    if (wish === undefined) continue
+    const at = [...path, 'schedule', key]
+    if (adapter.streams !== key) tree.problems.add(at, `${adapter.kind} ${none}`, 'remove this key')
+    const taken = !policy.copies || Object.values(policy.copies).some((c) => c === 'all' || c.includes(key))
+    if (!taken) tree.problems.add(at, untaken, `add ${key} to the classes of a store under \`copies\``)
+    if (wish !== 'stream' && durationMs(wish) < STREAM_MS)
+      tree.problems.add(at, 'a change set is stored once a second at most', 'write stream, or a duration from 1s on')
+  }
 }
 
 /** In the order of the file: the first store that takes a class is written first. */
@@ -190,7 +208,11 @@ function copiesOf(policy: SourcePolicy, stores: readonly string[], order: readon
 /** What a run of this source depends on. The schedule is not in it: it says when, not what. */
 function workOf(settings: SourceSettings, fingerprint: unknown, around: Surroundings): unknown {
   const stores = Object.fromEntries(settings.copies.map(({ store }) => [store, around.storeFingerprint(store)]))
-  return { settings: { ...settings, schedule: null, wal: null, config_hash: null }, source: fingerprint, stores }
+  return {
+    settings: { ...settings, schedule: null, wal: null, changes: null, config_hash: null },
+    source: fingerprint,
+    stores,
+  }
 }
 
 function checkSchedule(
@@ -220,7 +242,7 @@ function checkSchedule(
 function checkCopies(policy: SourcePolicy, path: KeyPath, storeNames: readonly string[], tree: YamlTree): void {
   if (!policy.copies) return
   const rules = Object.entries(policy.copies)
-  for (const [store, classes] of rules) {
+  for (const [store] of rules) {
     const at = [...path, 'copies', store]
     if (!storeNames.includes(store)) {
       tree.problems.add(
@@ -228,10 +250,6 @@ function checkCopies(policy: SourcePolicy, path: KeyPath, storeNames: readonly s
         `no store is called ${JSON.stringify(store)}`,
         suggestion(store, storeNames, 'name it under `stores`'),
       )
-    }
-    for (const [i, name] of classes === 'all' ? [] : classes.entries()) {
-      const later = LATER_CLASSES[name]
-      if (later !== undefined) tree.problems.add([...at, i], `${later} is not available yet`, `remove ${name}`)
     }
   }
   const taken = (name: string): boolean => rules.some(([, c]) => c === 'all' || c.some((word) => word === name))

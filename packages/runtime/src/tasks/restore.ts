@@ -1,6 +1,7 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { joinProgress } from './joined-progress.ts'
 import { openChain } from './open-chain.ts'
+import { openChanges } from './open-changes.ts'
 import { openRecovery } from './open-recovery.ts'
 import { engineOfBackup, type TaskContext } from './task-context.ts'
 
@@ -9,7 +10,7 @@ export async function restore(
   input: TaskTable['restore']['input'],
   context: TaskContext,
 ): Promise<TaskTable['restore']['output']> {
-  const { source, target, in_place, tablespaces, recovery: wanted } = input
+  const { source, target, in_place, tablespaces, recovery: wanted, changes } = input
   const progress = joinProgress(context.progress)
   await using chain = await openChain(input.chain, source, context, progress.bytes)
   const { manifest, content } = chain.full
@@ -17,7 +18,9 @@ export async function restore(
   await engine.assertTarget(target, in_place)
   const { engine_facts } = manifest
   await using recovery = wanted ? await openRecovery(wanted, source, context) : null
-  const { increments } = chain
+  await using later = await openChanges(changes, source, context)
+  const increments = [...chain.increments, ...later.increments]
   const request = { target, in_place, increments, engine_facts, tablespaces, recovery: recovery?.request }
-  return await engine.restore(content, request, context.signal)
+  const restored = await engine.restore(content, request, context.signal)
+  return changes ? { ...restored, recovered_to: changes.recovers_to } : restored
 }

@@ -215,6 +215,7 @@ export const CODES = {
   ),
   WAL_NOT_STREAMED: row('{source}: the WAL is not streamed: {reason}', '{fix}', false),
   WAL_MISSING: row('{source}: {name} is not stored', 'salvor window {source}', false),
+  CHANGES_MISSING: row('{source}: the change set {name} is not stored', 'salvor window {source}', false),
   TARGET_OUTSIDE_WINDOW: row('{source} cannot be restored to {target}: {reason}', 'salvor window {source}', false, 2),
 
   // The product itself.

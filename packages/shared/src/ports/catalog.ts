@@ -4,6 +4,7 @@ import type { Failure, Run, RunProgress, RunState } from '../vocabulary/run.ts'
 import type { ScheduledKind } from '../vocabulary/source.ts'
 import type { ServiceName } from '../vocabulary/service.ts'
 import type { Verification, VerificationLevel } from '../vocabulary/verification.ts'
+import type { ChangeSetFile, ChangeStreamState, StoredChangeSet } from '../vocabulary/change-set.ts'
 import type { StoredWal, WalFile, WalGap, WalKind, WalPosition, WalStreamState } from '../vocabulary/wal.ts'
 import type { EventType, NewEvent, SalvorEvent } from '../messages/events.ts'
 import type { JobName, JobParams } from '../messages/jobs.ts'
@@ -190,6 +191,11 @@ export interface CatalogTransaction {
   recordWalGap(gap: Omit<WalGap, 'detected_at'>): Promise<void>
   /** Replaces what the source's stream said before. */
   recordWalStream(state: Omit<WalStreamState, 'at'>): Promise<void>
+
+  /** A change set that a store has. The same again changes nothing. */
+  recordChangeSet(set: ChangeSetFile, store: string): Promise<void>
+  /** Replaces what the source's change stream said before. */
+  recordChangeStream(state: Omit<ChangeStreamState, 'at'>): Promise<void>
 }
 
 export interface WalFilter {
@@ -198,6 +204,12 @@ export interface WalFilter {
   readonly name?: string
   readonly store?: string
   readonly system_id?: string
+}
+
+export interface ChangeSetFilter {
+  readonly source: string
+  readonly name?: string
+  readonly store?: string
 }
 
 /**
@@ -238,6 +250,13 @@ export interface Catalog {
   walGaps(source: string): Promise<readonly WalGap[]>
   /** What each stream said last. */
   walStreams(): Promise<readonly WalStreamState[]>
+
+  /** Change sets by the instant that they bring, page after page: a day of every second has 86,400. */
+  changeSets(filter: ChangeSetFilter): AsyncIterable<StoredChangeSet>
+  /** The one that brings the newest instant. */
+  lastChangeSet(source: string): Promise<StoredChangeSet | null>
+  /** What each change stream said last. */
+  changeStreams(): Promise<readonly ChangeStreamState[]>
 
   run(id: string): Promise<Run | null>
   runs(filter: RunFilter): Promise<readonly Run[]>

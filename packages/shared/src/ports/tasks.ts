@@ -20,6 +20,19 @@ export interface RecoveryInput {
   }[]
 }
 
+/** Change sets to lay over a backup, oldest first. */
+export interface ChangesInput {
+  readonly recovers_to: Instant
+  readonly sets: readonly {
+    readonly store: string
+    readonly base: string
+    readonly name: string
+    readonly document_sha256: string
+    readonly to_at: Instant
+    readonly state_sha256: string | null
+  }[]
+}
+
 /** Heavy halves of jobs. Each runs in a child process of its own, so that the service's event loop stays free and a crash is one run's. */
 export interface Tasks {
   run<K extends keyof TaskTable>(
@@ -98,6 +111,7 @@ export interface TaskTable {
       readonly target: string
       readonly in_place: boolean
       readonly recovery?: RecoveryInput | undefined
+      readonly changes?: ChangesInput | undefined
       /** New places by former ones. */
       readonly tablespaces?: Readonly<Record<string, string>> | undefined
     }

@@ -10,9 +10,9 @@ export const restoreBackup: JobHandler<'restore-backup'> = {
     const backup = await deps.catalog.backup(backup_id)
     const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
-    const recovery = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : undefined
+    const beyond = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : {}
     if (in_place) await saveFirst(run, deps, backup.source, target, signal)
-    const input = { source: backup.source, chain, target, in_place, tablespaces, recovery }
+    const input = { source: backup.source, chain, target, in_place, tablespaces, ...beyond }
     const { recovered_to, checks } = await deps.tasks.run('restore', input, progress, signal)
     const duration_ms = Math.round(deps.clock.monotonicMs() - began)
     const data = { source: backup.source, backup_id: backup.id, target, recovered_to, duration_ms }
