@@ -23,7 +23,8 @@ export async function window(source: string, options: WindowOptions, signal: Abo
   const { deps } = runtime
   const known = deps.settings().sources.has(source) || (await deps.catalog.backups({ source, limit: 1 })).length > 0
   if (!known) throw new SalvorError('SOURCE_UNKNOWN', { source })
-  if (await hasChangeSets(deps, source)) return changesWindow(runtime, source, storeIn(runtime, options.from) ?? null)
+  if (await hasChangeSets(deps, source))
+    return await changesWindow(runtime, source, storeIn(runtime, options.from) ?? null)
   const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)
   const stretches = [...recoveryWindow(facts), ...(await instantsAlone(runtime, source, facts))]
   const [gaps, now] = await Promise.all([deps.catalog.walGaps(source), deps.catalog.now()])

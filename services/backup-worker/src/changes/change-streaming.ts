@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import { changeStores } from '@salvor/policy/copies'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
+import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { claimSource } from '../claim-source.ts'
 import type { StreamKind } from '../stream-sources.ts'
 import { ChangeHealth } from './change-health.ts'
@@ -28,9 +30,10 @@ async function followSource(deps: Deps, name: string, health: ChangeHealth, sign
   const both = AbortSignal.any([signal, lease.lost])
   await claimSource(deps, name, store, both)
   const folder = join(deps.settings().data_dir, 'changes-spool', name)
-  const resume = await deps.catalog.lastChangeSet(name)
-  const sink = new ChangeStoreSink(deps, source, { store, folder, last: resume, health, signal: both })
-  health.storedLast(resume?.document_sha256 ?? null)
+  const last = await deps.catalog.lastChangeSet(name)
+  const sink = new ChangeStoreSink(deps, source, { store, folder, last, health, signal: both })
+  health.storedLast(last?.document_sha256 ?? null)
+  const resume = last && { ...last, to_at: await coveredBy(deps, last) }
   deps.log.info({ source: name, store, from: resume?.to_at ?? null }, 'following changes')
   try {
     const request = { spool_dir: join(folder, 'spool'), every_ms: source.changes, resume }
@@ -39,4 +42,11 @@ async function followSource(deps: Deps, name: string, health: ChangeHealth, sign
     // Another worker has it by now.
     if (!lease.lost.aborted) throw error
   }
+}
+
+/** Up to when it is known that nothing was committed behind a set. */
+async function coveredBy({ catalog }: Deps, { source, to_at, document_sha256 }: StoredChangeSet): Promise<Instant> {
+  const state = (await catalog.changeStreams()).find((stream) => stream.source === source)
+  const covered = state?.last_set === document_sha256 ? state.covered_until : null
+  return covered !== null && covered > to_at ? covered : to_at
 }
