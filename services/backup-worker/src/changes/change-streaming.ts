@@ -6,6 +6,7 @@ import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { claimSource } from '../claim-source.ts'
 import type { StreamKind } from '../stream-sources.ts'
+import { following, isRestored, untilRestored } from './quiet.ts'
 import { ChangeHealth } from './change-health.ts'
 import { ChangeStoreSink } from './store-sink.ts'
 
@@ -25,9 +26,11 @@ async function followSource(deps: Deps, name: string, health: ChangeHealth, sign
   const store = source && changeStores(source)[0]
   if (source?.changes === undefined || !engine.changes || store === undefined)
     throw new SalvorError('SOURCE_UNKNOWN', { source: name })
-  await using lease = await deps.lease(`changes/${name}`)
+  if (await isRestored(deps, name)) return
+  await using lease = await deps.lease(following(name))
   if (lease === null) return
-  const both = AbortSignal.any([signal, lease.lost])
+  using restore = untilRestored(deps, name)
+  const both = AbortSignal.any([signal, lease.lost, restore.begun])
   await claimSource(deps, name, store, both)
   const folder = join(deps.settings().data_dir, 'changes-spool', name)
   const last = await deps.catalog.lastChangeSet(name)
@@ -39,8 +42,8 @@ async function followSource(deps: Deps, name: string, health: ChangeHealth, sign
     const request = { spool_dir: join(folder, 'spool'), every_ms: source.changes, resume }
     await engine.changes.stream(request, sink, both)
   } catch (error) {
-    // Another worker has it by now.
-    if (!lease.lost.aborted) throw error
+    // Another worker has it by now, or a restore.
+    if (!lease.lost.aborted && !restore.begun.aborted) throw error
   }
 }
 

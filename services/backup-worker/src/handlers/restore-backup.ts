@@ -1,5 +1,6 @@
 import { chainAddresses } from '@salvor/runtime/chain-addresses'
 import type { JobHandler } from '@salvor/shared/ports/service'
+import { keepQuiet } from '../changes/quiet.ts'
 import { recoveryTo } from '../recovery-to.ts'
 import { saveFirst } from '../save-first.ts'
 
@@ -11,6 +12,7 @@ export const restoreBackup: JobHandler<'restore-backup'> = {
     const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
     const beyond = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : {}
+    await using _quiet = in_place ? await keepQuiet(deps, backup.source, signal) : null
     if (in_place) await saveFirst(run, deps, backup.source, target, signal)
     const input = { source: backup.source, chain, target, in_place, tablespaces, ...beyond }
     const { recovered_to, checks } = await deps.tasks.run('restore', input, progress, signal)
