@@ -1,9 +1,10 @@
-import type { ChangePiece } from '@salvor/shared/vocabulary/change-set'
+import type { ChangePiece, ChangeSetFile } from '@salvor/shared/vocabulary/change-set'
 import { MemoryStore } from '@salvor/testkit/fakes/memory-store'
 import { expect, test } from 'vitest'
 import { bytes, codeOf, ID, KEYS, never, RING, TIME } from './backup.fixture.ts'
 import { copyChanges } from './copy-changes.ts'
 import { findChanges } from './find-changes.ts'
+import type { FoundFile } from './find-documents.ts'
 import { publicOnly } from './key-file.ts'
 import { openKeyring } from './keyring.ts'
 import { readChanges } from './read-changes.ts'
@@ -33,6 +34,12 @@ function request(store: MemoryStore, more: Partial<ChangesRequest> = {}): Change
   return { store, ...common, timestamp: TIME, tool_version: '0.1.0', piece: PIECE, content: () => [DATA], ...more }
 }
 
+async function all(store: MemoryStore): Promise<FoundFile<ChangeSetFile>[]> {
+  const found: FoundFile<ChangeSetFile>[] = []
+  for await (const one of findChanges(store, RING, never)) found.push(one)
+  return found
+}
+
 async function contentOf(store: MemoryStore, document_sha256: string, keyring = RING): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   const address = { store, keyring, source: 'clinic', base: ID, name: NAME, document_sha256 }
@@ -49,7 +56,7 @@ test('a change set comes back as it was, from a copy too, is found by its docume
   expect(await copyChanges({ from: store, to: other, keyring: RING, ...place }, never)).toEqual(file)
   for (const one of [store, other]) expect((await contentOf(one, file.document_sha256)).equals(DATA)).toBe(true)
   expect(await codeOf(contentOf(store, file.document_sha256, WORKER))).toBe('KEY_MISSING')
-  const found = await Array.fromAsync(findChanges(other, RING, never))
+  const found = await all(other)
   expect(found).toEqual([{ key: `${FOLDER}${NAME}.json`, file, error: null }])
 })
 
@@ -79,6 +86,6 @@ test('a byte that flips, in content or document, and a document that was put els
   }
   const elsewhere = '20251127T203930294774Z-20251127T203932294774Z'
   store.plant(`${FOLDER}${elsewhere}.json`, store.bytes(`${FOLDER}${NAME}.json`))
-  const errors = (await Array.fromAsync(findChanges(store, RING, never))).map(({ error }) => error?.code ?? null)
+  const errors = (await all(store)).map(({ error }) => error?.code ?? null)
   expect(errors).toEqual([null, 'ARTIFACT_CORRUPT'])
 })

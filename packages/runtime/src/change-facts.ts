@@ -7,8 +7,9 @@ import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 
 /** Whether a point in time of this source is reached by change sets, and not by a log that its server replays. */
-export async function hasChangeSets({ settings, catalog }: Deps, source: string): Promise<boolean> {
-  return settings().sources.get(source)?.streams === 'changes' || (await catalog.lastChangeSet(source)) !== null
+export async function hasChangeSets(deps: Deps, source: string): Promise<boolean> {
+  const isFollowed = deps.settings().sources.get(source)?.streams === 'changes'
+  return isFollowed || (await deps.catalog.lastChangeSet(source)) !== null
 }
 
 /** What a source can be restored to by its backups and change sets, by the catalog alone. `from`: the store to read from where it has the set. */

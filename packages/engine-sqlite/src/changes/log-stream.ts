@@ -246,13 +246,13 @@ class LogStream implements AsyncDisposable {
 
   /** Goes on to read the log until the work is done. */
   async #meanwhile<T>(work: Promise<T>): Promise<T> {
-    let done = false
-    const ended = work.finally(() => (done = true))
+    const done = new AbortController()
+    const ended = work.finally(() => done.abort())
     ended.catch(() => undefined)
     try {
-      while (!done) {
+      while (!done.signal.aborted) {
         await Promise.race([this.#rest(), ended.catch(() => undefined)])
-        if (!done) await this.#look()
+        if (!done.signal.aborted) await this.#look()
       }
     } catch (error) {
       this.#stop.abort()

@@ -39,7 +39,8 @@ test('what comes back at any instant under 200 transactions a second is exactly 
   expect(sink.sets.filter(({ stands_on }) => stands_on === 'base')).toHaveLength(1)
   expect(statSync(`${path}-wal`).size).toBeLessThan(20e6)
   // With more work than processors a thread may be put aside at any moment.
-  if ((loadavg()[0] ?? 0) <= availableParallelism()) expect(route).toBe('freeze')
+  const overloaded = (loadavg()[0] ?? 0) > availableParallelism()
+  expect(overloaded || route === 'freeze', route).toBe(true)
   expect(stats.errors).toBe(0)
   const copy = bench.path('copy.db')
   for (let round = 1; round <= ROUNDS; round += 1) {

@@ -31,5 +31,5 @@ export async function keepQuiet(deps: Deps, source: string, signal: AbortSignal)
     if (!(await deps.catalog.leases(name)).some((held) => held.name === name)) break
     await sleep(250, undefined, { signal })
   }
-  return { [Symbol.asyncDispose]: async () => void (await lease?.[Symbol.asyncDispose]()) }
+  return { [Symbol.asyncDispose]: async () => lease?.[Symbol.asyncDispose]() }
 }

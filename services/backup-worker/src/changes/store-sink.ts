@@ -1,16 +1,10 @@
-import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { possibleParents } from '@salvor/policy/chain'
-import { bestCopies } from '@salvor/policy/copies'
-import { fetchDigests } from '@salvor/repository/digests-file'
-import { manifestKeyOf } from '@salvor/repository/layout'
 import { writeChanges } from '@salvor/repository/write-changes'
+import { fetchBase } from '@salvor/runtime/fetch-base'
 import { VERSION } from '@salvor/runtime/version'
-import { asSalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ChangeProgress, ChangeSink } from '@salvor/shared/ports/changes'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
 import type { Deps, SourceSettings } from '@salvor/shared/ports/service'
-import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { ChangePiece, ChangeSetFile } from '@salvor/shared/vocabulary/change-set'
 import type { ChangeHealth } from './change-health.ts'
 
@@ -48,7 +42,9 @@ export class ChangeStoreSink implements ChangeSink {
     const backups = await this.#deps.catalog.backups({ source: this.#source.name, limit: BACKUPS_LOOKED_AT })
     for (const backup of possibleParents(backups).slice(0, BASES_TRIED)) {
       if (this.#base?.id === backup.id) return this.#base
-      const base = await this.#fetch(backup)
+      this.#base = null
+      const { folder, signal } = this.#place
+      const base = await fetchBase(this.#deps, backup, folder, signal)
       if (base !== null) return (this.#base = base)
     }
     return null
@@ -91,34 +87,5 @@ export class ChangeStoreSink implements ChangeSink {
 
   progress(progress: ChangeProgress): void {
     this.#place.health.progress(progress)
-  }
-
-  /** Null: its digests cannot be had, now or ever. */
-  async #fetch(backup: BackupWithCopies): Promise<ParentBackup | null> {
-    const { keyring, log } = this.#deps
-    const { folder, signal } = this.#place
-    const [copy] = bestCopies(backup.copies)
-    if (!copy) return null
-    const digests = join(folder, 'base.digests')
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    await rm(digests, { force: true })
-    this.#base = null
-    const { manifest_sha256 } = backup
-    const address = {
-      store: this.#deps.store(copy.store),
-      manifest_key: manifestKeyOf(backup),
-      manifest_sha256,
-      keyring,
-    }
-    try {
-      const { id, consistent_at, engine_facts } = await fetchDigests(address, digests, signal)
-      return { id, consistent_at, engine_facts, digests }
-    } catch (thrown) {
-      signal.throwIfAborted()
-      const error = asSalvorError(thrown)
-      if (error.retryable || error.code === 'DISK_FULL') throw error
-      log.debug({ source: this.#source.name, backup: backup.id, error }, 'no change set can stand on this backup')
-      return null
-    }
   }
 }
