@@ -10,7 +10,7 @@ import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 
 /** Brings what a change stream needs to know of a backup into `folder`, in the place of what was there. Null: that cannot be had, now or ever. */
 export async function fetchBase(
-  { keyring, log, ...deps }: Deps,
+  deps: Deps,
   backup: BackupWithCopies,
   folder: string,
   signal: AbortSignal,
@@ -20,6 +20,7 @@ export async function fetchBase(
   const digests = join(folder, 'base.digests')
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await rm(digests, { force: true })
+  const { keyring, log } = deps
   const { source, manifest_sha256 } = backup
   const address = { store: deps.store(copy.store), manifest_key: manifestKeyOf(backup), manifest_sha256, keyring }
   try {
