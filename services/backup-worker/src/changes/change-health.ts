@@ -4,6 +4,8 @@ import type { Deps } from '@salvor/shared/ports/service'
 import { StreamIncident } from '../stream-incident.ts'
 
 const SAID_EVERY_MS = 5_000
+/** While nothing is stored and nothing is wrong: an idle database costs next to nothing. */
+const SAID_IDLE_MS = 20_000
 const CAUSE = { service: 'backup-worker' } as const
 const WORDS = {
   failed: 'change-stream.failed',
@@ -19,6 +21,7 @@ export class ChangeHealth {
   #saidAt = Number.NEGATIVE_INFINITY
   #saying = false
   #lastSet: string | null = null
+  #saidSet: string | null = null
 
   constructor(deps: Deps, source: string) {
     this.#deps = deps
@@ -45,8 +48,10 @@ export class ChangeHealth {
 
   progress(progress: ChangeProgress): void {
     const now = this.#deps.clock.monotonicMs()
-    if (this.#saying || now - this.#saidAt < SAID_EVERY_MS) return
+    const isIdle = progress.trouble === null && this.#lastSet === this.#saidSet
+    if (this.#saying || now - this.#saidAt < (isIdle ? SAID_IDLE_MS : SAID_EVERY_MS)) return
     this.#saidAt = now
+    this.#saidSet = this.#lastSet
     this.#saying = true
     void this.#say(progress, this.#lastSet).finally(() => (this.#saying = false))
   }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deps } from '@salvor/shared/ports/service'
 
-const LOOK_EVERY_MS = 2_000
+const LOOK_EVERY_MS = 5_000
 const LONGEST_WAIT_MS = 30_000
 const restoring = (source: string): string => `restore/${source}`
 export const following = (source: string): string => `changes/${source}`
