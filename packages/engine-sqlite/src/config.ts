@@ -22,6 +22,8 @@ export interface Limits {
   readonly follower_ms: number
   /** Frames of a log that is followed, from which on it is made to begin anew. */
   readonly log_frames: number
+  /** Rollback journal: the share of time that comparing everything may take, where changes are followed. */
+  readonly scan_share: number
   /** Rollback journal: what is read under one shared lock. */
   readonly slice_bytes: number
   /** Rollback journal: commits between slices, and time, after which all is copied under one lock. */
@@ -41,6 +43,7 @@ export const LIMITS: Limits = {
   wal_bytes: 256_000_000,
   follower_ms: 8,
   log_frames: 1000,
+  scan_share: 0.05,
   slice_bytes: 16 * 1024 * 1024,
   slice_restarts: 10,
   slices_deadline_ms: 300_000,

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
 import { epochMicros, shifted, type Instant } from '@salvor/shared/vocabulary/instant'
@@ -10,6 +10,7 @@ import { sourceFailure } from '../sqlite-failure.ts'
 import { startSqlite } from '../sqlite-process.ts'
 import { FilesWatch } from './files-watch.ts'
 import { LogFollower, type Look } from './log-follower.ts'
+import { newBase } from './new-base.ts'
 import { PendingSet } from './pending-set.ts'
 import { scanSet } from './scan-set.ts'
 import { SetStorer } from './set-storer.ts'
@@ -20,7 +21,6 @@ import { parsePosition, positionText, WalFile } from './wal-file.ts'
 const LOOK_MS = 1_000
 /** While a backup waits for a moment in which everything is in the main file. */
 const ASIDE_MS = 2
-const BASE_LOOK_MS = 5_000
 const SETTLE_MS = 10_000
 const RESET_TRIES = 4
 /** Plain bytes of a set, below what a document can describe. */
@@ -186,9 +186,8 @@ class LogStream implements AsyncDisposable {
   #flush(): void {
     const due = performance.now() - this.#flushedAt >= this.#scene.request.every_ms
     if (this.#pending.isEmpty || !due || this.#storer.isBusy) return
-    const { follower, file, page_size } = this.#parts
+    const { page_size } = this.#parts
     const set = this.#pending
-    const { position } = follower
     this.#pending = this.#fresh()
     this.#flushedAt = performance.now()
     const instants = { from_at: this.#from ?? this.#at, to_at: this.#at }
@@ -202,7 +201,7 @@ class LogStream implements AsyncDisposable {
       ...instants,
       ...counts,
       state_sha256: null,
-      position: position && positionText(position, file.ino),
+      position: this.#position(),
     })
   }
 
@@ -219,14 +218,15 @@ class LogStream implements AsyncDisposable {
     for (let refused: string | null = null; ;) {
       const base: ParentBackup = await this.#meanwhile(newBase(sink, refused, this.#signal))
       await this.#restartPending()
+      const position = this.#position()
       try {
-        await using scanned = await this.#meanwhile(scanSet(site, { base, lost, skipUnchanged: false }, this.#signal))
-        if (scanned!.pages * this.#parts.page_size > LARGEST_SET) throw new TooMuch()
-        await this.#meanwhile(scanned!.store(sink))
+        await using scanned = await this.#meanwhile(scanSet(site, { base, lost, position }, this.#signal))
+        if (scanned.pages * this.#parts.page_size > LARGEST_SET) throw new TooMuch()
+        await this.#meanwhile(scanned.store(sink))
         this.#base = base.id
         await this.#look()
-        this.#from = scanned!.at
-        this.#storer.continueFrom(scanned!.at)
+        this.#from = scanned.at
+        this.#storer.continueFrom(scanned.at)
         return
       } catch (error) {
         if (!(error instanceof SalvorError) || error.code !== 'FULL_NEEDED') throw error
@@ -273,6 +273,11 @@ class LogStream implements AsyncDisposable {
     if (this.#signal.aborted) throw new SalvorError('INTERRUPTED', {}, this.#signal.reason)
   }
 
+  #position(): string | null {
+    const { follower, file } = this.#parts
+    return follower.position && positionText(follower.position, file.ino)
+  }
+
   #fresh(): PendingSet {
     const { spool_dir } = this.#scene.request
     return new PendingSet(join(spool_dir, `set-${(this.#files += 1)}.pages`), spool_dir, this.#parts.page_size)
@@ -283,17 +288,5 @@ class LogStream implements AsyncDisposable {
 export class TooMuch extends Error {
   constructor() {
     super('more changed than one change set can hold')
-  }
-}
-
-async function newBase(sink: ChangeSink, refused: string | null, signal: AbortSignal): Promise<ParentBackup> {
-  for (;;) {
-    const base = await sink.base().catch((thrown: unknown) => {
-      const error = asSalvorError(thrown)
-      if (!error.retryable) throw error
-      return null
-    })
-    if (base !== null && base.id !== refused) return base
-    await pause(BASE_LOOK_MS, undefined, { signal })
   }
 }

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { ChangeSink } from '@salvor/shared/ports/changes'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
@@ -12,7 +13,8 @@ export interface ScanWish {
   readonly base: ParentBackup
   /** Why instants before this set are lost; null: none are. */
   readonly lost: string | null
-  readonly skipUnchanged: boolean
+  /** In the log, not behind the state that is found: a stream may go on from there. */
+  readonly position: string | null
 }
 
 /** Every page that differs from the base, found as an incremental backup finds them. */
@@ -23,8 +25,8 @@ export interface ScannedSet extends AsyncDisposable {
   store(sink: ChangeSink): Promise<void>
 }
 
-/** Compares the database with the base; null: nothing differs, and that was to be skipped. FULL_NEEDED: too much does. */
-export async function scanSet(site: Site, wish: ScanWish, signal: AbortSignal): Promise<ScannedSet | null> {
+/** Compares the database with the base. FULL_NEEDED: too much differs. */
+export async function scanSet(site: Site, wish: ScanWish, signal: AbortSignal): Promise<ScannedSet> {
   const { scratch_dir } = site.context
   const file = join(scratch_dir, 'scan.pages')
   await rm(file, { force: true })
@@ -37,11 +39,8 @@ export async function scanSet(site: Site, wish: ScanWish, signal: AbortSignal): 
     writeFile: () => Promise.reject(new Error('changed pages come as writes')),
   }
   try {
-    const facts = await takeChanges(site, wish.base, into, { skipUnchanged: wish.skipUnchanged }, signal)
-    if (facts === null) {
-      await remove()
-      return null
-    }
+    const facts = await takeChanges(site, wish.base, into, { skipUnchanged: false }, signal)
+    if (facts === null) throw new SalvorError('INTERNAL', { what: 'changes that were skipped' })
     const { engine_facts, consistent_at } = facts
     const counts = {
       page_size: Number(engine_facts['page_size']),
@@ -53,7 +52,7 @@ export async function scanSet(site: Site, wish: ScanWish, signal: AbortSignal): 
       stands_on: 'base',
       base: wish.base.id,
       lost: wish.lost,
-      position: null,
+      position: wish.position,
     } as const
     const instants = { from_at: wish.base.consistent_at, to_at: consistent_at }
     const piece = { ...described, ...instants, ...counts, state_sha256: String(engine_facts['state_sha256']) }

@@ -8,8 +8,6 @@ import { scanSet } from './scan-set.ts'
 
 const COUNTER_AT = 24
 const BASE_LOOK_MS = 5_000
-/** A scan reads everything: it may take so much of the time at most. */
-const LARGEST_SHARE = 0.05
 
 /**
  * Rollback journal: no log tells what changes. Where the file's change counter moved, every page is compared with the newest backup; each
@@ -37,9 +35,9 @@ export async function followByScans(
       }
       const begun = performance.now()
       try {
-        await using scanned = await scanSet(site, { base, lost, skipUnchanged: false }, signal)
-        await scanned!.store(sink)
-        covered_until = scanned!.at
+        await using scanned = await scanSet(site, { base, lost, position: null }, signal)
+        await scanned.store(sink)
+        covered_until = scanned.at
         stored = counter
         lost = null
       } catch (error) {
@@ -47,7 +45,7 @@ export async function followByScans(
         refused = base.id
         await sink.fullNeeded(error.facts['reason'] ?? error.message)
       }
-      await pause((performance.now() - begun) / LARGEST_SHARE, undefined, { signal })
+      await pause((performance.now() - begun) / site.limits.scan_share, undefined, { signal })
     }
     sink.progress({ method: 'scan', covered_until, log_bytes: 0, trouble: null })
     await pause(request.every_ms, undefined, { signal })

@@ -33,8 +33,10 @@ export class MemorySink implements ChangeSink {
   before: () => void = () => undefined
   readonly #bench: Bench
   readonly #path: string
+  readonly #name: string
 
-  constructor(bench: Bench, path: string) {
+  constructor(bench: Bench, path: string, name = 'a') {
+    this.#name = name
     this.#bench = bench
     this.#path = path
   }
@@ -65,7 +67,7 @@ export class MemorySink implements ChangeSink {
   /** Takes a full as the backup worker would. */
   async backup(limits: Limits = LIMITS): Promise<{ readonly route: string; readonly lock_ms: number }> {
     const id = `00000000-0000-7000-8000-${String(this.bases.length).padStart(12, '0')}`
-    const file = this.#bench.path(`full-${this.bases.length}.db`)
+    const file = this.#bench.path(`full-${this.#name}-${this.bases.length}.db`)
     await using sink = openFileSink(file)
     const { digests, consistent_at, engine_facts } = await openEngine(
       { path: this.#path },

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync, renameSync, statSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -139,3 +140,71 @@ test('others may checkpoint, TRUNCATE and VACUUM beside it; while nothing can be
   await sink.state(bench.path('copy.db'), now())
   expect(assertInvariant(bench.path('copy.db')).transactions).toBe(committed)
 })
+
+test('the process that holds the log is killed while another worker follows the same database: nothing is lost to either', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 100 })
+  const sinks = [new MemorySink(bench, path), new MemorySink(bench, path, 'b')] as const
+  for (const sink of sinks) await sink.backup()
+  // A log that is never reset, so that it still stands after the kill.
+  const limits = { ...LIMITS, log_frames: 1e9 }
+  await using application = await openElsewhere(path)
+  await application.exec('PRAGMA wal_autocheckpoint = 0')
+  await using other = startStream(bench, path, sinks[1], { limits })
+  await until('a first set of the other', () => sinks[1].sets.length > 0)
+  const before = childProcesses()
+  const first = startStream(bench, path, sinks[0], { limits })
+  await until('a first set', () => sinks[0].sets.length > 0)
+  await application.exec(`CREATE TABLE marks (at TEXT); INSERT INTO marks VALUES ('seen')`)
+  await caughtUp(sinks[0])
+  for (const pid of childProcesses()) if (!before.includes(pid)) process.kill(pid, 'SIGKILL')
+  const error = (await first.ended) as SalvorError
+  expect([error.code, error.retryable]).toEqual(['TASK_DIED', true])
+  await application.exec(`INSERT INTO marks VALUES ('after')`)
+  await using again = startStream(bench, path, sinks[0], { limits })
+  for (const sink of sinks) {
+    await caughtUp(sink)
+    await sink.state(bench.path('copy.db'), now())
+    await using copy = await openElsewhere(bench.path('copy.db'))
+    expect(await copy.get('SELECT group_concat(at) FROM marks')).toBe('seen,after')
+    expect(sink.sets.filter(({ stands_on }) => stands_on === 'base')).toHaveLength(1)
+  }
+  await Promise.all([again.stop(), other.stop()])
+})
+
+test('a database with a rollback journal is compared with its backup where it changed, and only there', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 100, journal: 'delete' })
+  const sink = new MemorySink(bench, path)
+  await sink.backup()
+  await using application = await openElsewhere(path)
+  await using stream = startStream(bench, path, sink, { limits: { ...LIMITS, scan_share: 1 } })
+  await until('a first set', () => sink.sets.length > 0)
+  for (const mark of ['one', 'two']) {
+    const stored = sink.sets.length
+    await application.exec(`CREATE TABLE ${mark} (x); INSERT INTO ${mark} VALUES (1)`)
+    await until('another set', () => sink.sets.length > stored)
+    await caughtUp(sink)
+    const recovered = await sink.restore(bench.path('copy.db'), now())
+    expect(recovered).toBe(sink.sets.at(-1)!.to_at)
+    await using copy = await openElsewhere(bench.path('copy.db'))
+    expect(await copy.get(`SELECT count(*) FROM ${mark}`)).toBe(1)
+  }
+  expect(sink.sets.map(({ method, stands_on, lost }) => `${method} ${stands_on} ${lost}`)).toEqual(
+    sink.sets.map(() => 'scan base null'),
+  )
+  const { length } = sink.sets
+  await sleep(1_000)
+  expect(sink.sets).toHaveLength(length)
+  await stream.stop()
+})
+
+/** Of this process. */
+function childProcesses(): number[] {
+  return execFileSync('pgrep', ['-P', String(process.pid)], { encoding: 'utf8' })
+    .split('\n')
+    .filter(Boolean)
+    .map(Number)
+}

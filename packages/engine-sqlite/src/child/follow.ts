@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3'
 import { coded, type Report, type RequestOf, type Ticks } from './messages.ts'
 import { identityOf, openSource, type OpenSource } from './open-source.ts'
 import { goFirst } from './priority.ts'
-import { untilFree } from './until-free.ts'
+import { isBusy, untilFree } from './until-free.ts'
 import type { Line } from './worker.ts'
 
 type Follow = RequestOf<'follow'>
@@ -100,7 +100,7 @@ class Follower {
 
   /** Holds the newest snapshot beside the one that is held. Its instant is exact: nobody committed around it. */
   advance(): Report {
-    const { at, version, log, checkpointed } = this.#quiet() ?? this.#keptOut()
+    const { at, version, log, checkpointed } = untilFree(() => this.#moment(), this.#request.lock_wait_ms)
     const changed = version !== this.#seen
     this.#seen = version
     return { report: 'advanced', at, changed, log, checkpointed }
@@ -121,8 +121,11 @@ class Follower {
     this.#checkpoint(this.#passive)
     const quick = performance.now() - begun < REST_MS
     const stepBack = goFirst()
-    this.#takeLock()
     const locked = process.hrtime.bigint()
+    if (!this.#takeLock()) {
+      stepBack()
+      return { report: 'moved', whole: false, lock_ms: 0 }
+    }
     let whole = false
     try {
       if (this.#version.get() === this.#seen && this.#isMoved(quick)) {
@@ -146,6 +149,12 @@ class Follower {
     return moved.busy === 0 && moved.log === moved.checkpointed
   }
 
+  #moment(): { at: Ticks; version: number; log: number; checkpointed: number } {
+    const moment = this.#quiet() ?? this.#keptOut()
+    if (moment === null) throw coded('SQLITE_BUSY', 'somebody commits all the time')
+    return moment
+  }
+
   #quiet(): { at: Ticks; version: number; log: number; checkpointed: number } | null {
     for (let attempt = 1; attempt <= QUIET_TRIES; attempt += 1) {
       const before = this.#dataVersion()
@@ -158,23 +167,37 @@ class Follower {
     return null
   }
 
-  #keptOut(): { at: Ticks; version: number; log: number; checkpointed: number } {
+  /** Null: somebody else keeps writers out. */
+  #keptOut(): { at: Ticks; version: number; log: number; checkpointed: number } | null {
     const stepBack = goFirst()
-    this.#takeLock()
     try {
-      const version = this.#dataVersion()
-      const { log, checkpointed } = this.#checkpoint(this.#noop)
-      this.#next.begin(this.#request.lock_wait_ms)
-      return { at: process.hrtime.bigint(), version, log, checkpointed }
+      if (!this.#takeLock()) return null
+      try {
+        const version = this.#dataVersion()
+        const { log, checkpointed } = this.#checkpoint(this.#noop)
+        this.#next.begin(this.#request.lock_wait_ms)
+        return { at: process.hrtime.bigint(), version, log, checkpointed }
+      } finally {
+        this.#dropLock()
+      }
     } finally {
-      this.#dropLock()
       stepBack()
     }
   }
 
-  #takeLock(): void {
-    untilFree(() => this.#lock.run(), this.#request.lock_wait_ms)
+  /**
+   * Never waits for long: a checkpoint of the application (RESTART, TRUNCATE) keeps writers out until our snapshot has moved on, which it
+   * would not do while we wait here.
+   */
+  #takeLock(): boolean {
+    try {
+      this.#lock.run()
+    } catch (error) {
+      if (isBusy(error)) return false
+      throw error
+    }
     this.#line.note({ locked: true })
+    return true
   }
 
   #dropLock(): void {
