@@ -11,7 +11,6 @@ export interface Look {
   /** Everything committed until then, and nothing else, was read. */
   readonly at: Instant
   readonly changed: boolean
-  readonly log_frames: number
   readonly log_bytes: number
 }
 
@@ -52,12 +51,22 @@ export class LogFollower {
     return look
   }
 
-  /** Lets the log begin anew. False: somebody was committing, or an old snapshot of another program is in the way. */
-  async reset(): Promise<boolean> {
+  /**
+   * Lets the log begin anew; what was committed since the last look is read on the way. `whole` false: somebody was committing too much,
+   * or an old snapshot of another program is in the way.
+   */
+  async reset(pending: PendingSet): Promise<{ readonly whole: boolean; readonly look: Look | null }> {
     this.#sqlite.tell({ command: 'reset' })
-    const report = await this.#sqlite.next('moved', 'overran')
-    if (report.report === 'overran') throw overran()
-    return report.whole
+    let report = await this.#sqlite.next('advanced', 'moved', 'overran')
+    let look: Look | null = null
+    if (report.report === 'advanced') {
+      await this.#follow(report, pending)
+      this.#read(true)
+      look = this.#lookOf(report)
+      report = await this.#sqlite.next('moved', 'overran')
+    }
+    if (report.report !== 'moved') throw overran()
+    return { whole: report.whole, look }
   }
 
   async #follow({ log }: ReportOf<'advanced'>, pending: PendingSet): Promise<void> {
@@ -78,9 +87,11 @@ export class LogFollower {
     this.#sqlite.tell({ command: 'advance' })
     const report = await this.#sqlite.next('advanced', 'overran')
     if (report.report === 'overran') throw overran()
-    const at = instantOfTicks(report.at, this.#now)
-    const log_bytes = report.log * this.#wal.frameBytes
-    return { report, look: { at, changed: report.changed, log_frames: report.log, log_bytes } }
+    return { report, look: this.#lookOf(report) }
+  }
+
+  #lookOf({ at, changed, log }: ReportOf<'advanced'>): Look {
+    return { at: instantOfTicks(at, this.#now), changed, log_bytes: log * this.#wal.frameBytes }
   }
 
   #read(hold: boolean): void {

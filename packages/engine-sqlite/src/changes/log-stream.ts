@@ -11,7 +11,7 @@ import { startSqlite } from '../sqlite-process.ts'
 import { FilesWatch } from './files-watch.ts'
 import { LogFollower, type Look } from './log-follower.ts'
 import { newBase } from './new-base.ts'
-import { PendingSet } from './pending-set.ts'
+import { LARGEST_SET, PendingSet, TooMuch } from './pending-set.ts'
 import { scanSet } from './scan-set.ts'
 import { SetStorer } from './set-storer.ts'
 import { answerBackups, type StepAside } from './step-aside.ts'
@@ -23,8 +23,6 @@ const LOOK_MS = 1_000
 const ASIDE_MS = 2
 const SETTLE_MS = 10_000
 const RESET_TRIES = 4
-/** Plain bytes of a set, below what a document can describe. */
-const LARGEST_SET = 2_000_000_000
 
 export interface LogStreamScene {
   readonly site: Site
@@ -141,15 +139,25 @@ class LogStream implements AsyncDisposable {
     this.#tell()
   }
 
-  async #look(): Promise<void> {
+  #look(): Promise<unknown> {
     this.#boundLog()
+    return this.#took(async () => ({ look: await this.#parts.follower.look(this.#pending, this.#hold), whole: false }))
+  }
+
+  #reset(): Promise<boolean> {
+    return this.#took(() => this.#parts.follower.reset(this.#pending))
+  }
+
+  /** Keeps what a look brought. */
+  async #took(work: () => Promise<{ readonly look: Look | null; readonly whole: boolean }>): Promise<boolean> {
     const before = this.#at
     const wasEmpty = this.#pending.isEmpty
-    const look = await this.#parts.follower.look(this.#pending, this.#hold)
+    const { look, whole } = await work()
     if (wasEmpty && !this.#pending.isEmpty && this.#from === null) this.#from = before
-    this.#saw(look)
-    if (look.changed) this.#isSettled = false
+    if (look !== null) this.#saw(look)
+    if (look?.changed === true) this.#isSettled = false
     if (this.#pending.bytes > LARGEST_SET) throw new TooMuch()
+    return whole
   }
 
   #saw(look: Look): void {
@@ -171,15 +179,13 @@ class LogStream implements AsyncDisposable {
 
   /** Writers may begin the log anew once all of it is in the main file and read. */
   async #shorten(): Promise<void> {
-    for (let attempt = 1; attempt <= RESET_TRIES; attempt += 1) {
-      if (await this.#parts.follower.reset()) return
-      await this.#look()
-    }
+    const tries = this.#logBytes > this.#scene.site.limits.wal_bytes / 8 ? 4 * RESET_TRIES : RESET_TRIES
+    for (let attempt = 1; attempt <= tries && !(await this.#reset()); attempt += 1);
   }
 
   /** An idle database keeps nobody from resetting its log. */
   async #settle(): Promise<void> {
-    this.#isSettled = await this.#parts.follower.reset()
+    this.#isSettled = await this.#reset()
     this.#settleAt = performance.now() + SETTLE_MS
   }
 
@@ -281,12 +287,5 @@ class LogStream implements AsyncDisposable {
   #fresh(): PendingSet {
     const { spool_dir } = this.#scene.request
     return new PendingSet(join(spool_dir, `set-${(this.#files += 1)}.pages`), spool_dir, this.#parts.page_size)
-  }
-}
-
-/** More changed than one set can hold, as a VACUUM of a large database does. */
-export class TooMuch extends Error {
-  constructor() {
-    super('more changed than one change set can hold')
   }
 }

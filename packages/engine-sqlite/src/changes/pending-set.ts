@@ -7,6 +7,15 @@ import { withFullDisk } from '../scratch-copy.ts'
 
 const readAt = promisify(read)
 const RUN_BYTES = 1 << 20
+/** Plain bytes of a set, below what a document can describe. */
+export const LARGEST_SET = 2_000_000_000
+
+/** More changed than one set can hold, as a VACUUM of a large database does. */
+export class TooMuch extends Error {
+  constructor() {
+    super('more changed than one change set can hold')
+  }
+}
 
 /**
  * Pages that changed since the last set, each in its newest form and at its own place in a sparse file: however long nothing can be stored,

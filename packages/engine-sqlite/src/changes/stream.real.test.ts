@@ -182,7 +182,7 @@ test('a database with a rollback journal is compared with its backup where it ch
   await using application = await openElsewhere(path)
   await using stream = startStream(bench, path, sink, { limits: { ...LIMITS, scan_share: 1 } })
   await until('a first set', () => sink.sets.length > 0)
-  for (const mark of ['one', 'two']) {
+  for (const mark of ['one']) {
     const stored = sink.sets.length
     await application.exec(`CREATE TABLE ${mark} (x); INSERT INTO ${mark} VALUES (1)`)
     await until('another set', () => sink.sets.length > stored)

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type Database from 'better-sqlite3'
 import { coded, type Report, type RequestOf, type Ticks } from './messages.ts'
 import { identityOf, openSource, type OpenSource } from './open-source.ts'
@@ -10,6 +11,8 @@ type Follow = RequestOf<'follow'>
 /** The rest that is moved under the write lock: at most this, and only where the last pass was quick (its fsyncs). */
 const REST_BYTES = 1_000_000
 const REST_MS = 6
+/** The longest that writers are kept out while the parent reads the last frames. */
+const READ_MS = 6
 /** Looks for a moment in which nobody commits, before writers are kept out for it. */
 const QUIET_TRIES = 20
 
@@ -31,12 +34,19 @@ export async function follow(request: Follow, line: Line): Promise<Report> {
     if (command.command === 'release') return { report: 'released', lock_ms: 0 }
     if (command.command === 'advance') line.report(follower.advance())
     if (command.command === 'read') follower.read(command.hold)
-    if (command.command === 'reset') line.report(follower.reset())
+    if (command.command === 'reset') line.report(await follower.reset())
   }
 }
 
 interface Progress {
   readonly busy: number
+  readonly log: number
+  readonly checkpointed: number
+}
+
+interface Moment {
+  readonly at: Ticks
+  readonly version: number
   readonly log: number
   readonly checkpointed: number
 }
@@ -100,10 +110,7 @@ class Follower {
 
   /** Holds the newest snapshot beside the one that is held. Its instant is exact: nobody committed around it. */
   advance(): Report {
-    const { at, version, log, checkpointed } = untilFree(() => this.#moment(), this.#request.lock_wait_ms)
-    const changed = version !== this.#seen
-    this.#seen = version
-    return { report: 'advanced', at, changed, log, checkpointed }
+    return this.#advanced(untilFree(() => this.#moment(), this.#request.lock_wait_ms))
   }
 
   read(hold: boolean): void {
@@ -113,31 +120,50 @@ class Follower {
   }
 
   /**
-   * Brings all frames into the main file while nobody commits, and holds that state: the next writer begins the log anew. Only where
-   * nothing was committed since the last snapshot, for the parent has not read that yet.
+   * Brings all frames into the main file while nobody commits, and holds that state: the next writer begins the log anew. What was
+   * committed since the last snapshot is reported first (`advanced`) and read by the parent meanwhile; one that is slow costs the try.
    */
-  reset(): Report {
+  async reset(): Promise<Report> {
     const begun = performance.now()
     this.#checkpoint(this.#passive)
     const quick = performance.now() - begun < REST_MS
     const stepBack = goFirst()
     const locked = process.hrtime.bigint()
-    if (!this.#takeLock()) {
-      stepBack()
-      return { report: 'moved', whole: false, lock_ms: 0 }
-    }
     let whole = false
+    let late: { readonly read: Promise<unknown> } | null = null
     try {
-      if (this.#version.get() === this.#seen && this.#isMoved(quick)) {
-        this.#next.begin(this.#request.lock_wait_ms)
-        this.read(true)
-        whole = true
+      if (!this.#takeLock()) return { report: 'moved', whole, lock_ms: 0 }
+      try {
+        late = await this.#readRest(quick)
+        if (late === null && this.#isMoved(quick)) {
+          this.#next.begin(this.#request.lock_wait_ms)
+          this.read(true)
+          whole = true
+        }
+      } finally {
+        this.#dropLock()
       }
     } finally {
-      this.#dropLock()
       stepBack()
     }
-    return { report: 'moved', whole, lock_ms: Number(process.hrtime.bigint() - locked) / 1e6 }
+    const lock_ms = Number(process.hrtime.bigint() - locked) / 1e6
+    if (late !== null) {
+      await late.read
+      this.read(true)
+    }
+    return { report: 'moved', whole, lock_ms }
+  }
+
+  /** Under the write lock. Not null: the parent is late, or there is too much; it says when it has read. */
+  async #readRest(quick: boolean): Promise<{ readonly read: Promise<unknown> } | null> {
+    if (this.#dataVersion() === this.#seen) return null
+    const { log, checkpointed } = this.#checkpoint(this.#noop)
+    this.#line.report(this.#snapshot())
+    const read = this.#line.next()
+    if (!quick || (log - checkpointed) * this.page_size > REST_BYTES) return { read }
+    if (!(await Promise.race([read.then(() => true), pause(READ_MS).then(() => false)]))) return { read }
+    this.read(true)
+    return null
   }
 
   #isMoved(quick: boolean): boolean {
@@ -149,13 +175,13 @@ class Follower {
     return moved.busy === 0 && moved.log === moved.checkpointed
   }
 
-  #moment(): { at: Ticks; version: number; log: number; checkpointed: number } {
+  #moment(): Moment {
     const moment = this.#quiet() ?? this.#keptOut()
     if (moment === null) throw coded('SQLITE_BUSY', 'somebody commits all the time')
     return moment
   }
 
-  #quiet(): { at: Ticks; version: number; log: number; checkpointed: number } | null {
+  #quiet(): Moment | null {
     for (let attempt = 1; attempt <= QUIET_TRIES; attempt += 1) {
       const before = this.#dataVersion()
       const { log, checkpointed } = this.#checkpoint(this.#noop)
@@ -167,16 +193,31 @@ class Follower {
     return null
   }
 
+  #snapshot(): Report {
+    return this.#advanced(this.#exactly())
+  }
+
+  #advanced({ at, version, log, checkpointed }: Moment): Report {
+    const changed = version !== this.#seen
+    this.#seen = version
+    return { report: 'advanced', at, changed, log, checkpointed }
+  }
+
+  /** While writers are kept out. */
+  #exactly(): Moment {
+    const version = this.#dataVersion()
+    const { log, checkpointed } = this.#checkpoint(this.#noop)
+    this.#next.begin(this.#request.lock_wait_ms)
+    return { at: process.hrtime.bigint(), version, log, checkpointed }
+  }
+
   /** Null: somebody else keeps writers out. */
-  #keptOut(): { at: Ticks; version: number; log: number; checkpointed: number } | null {
+  #keptOut(): Moment | null {
     const stepBack = goFirst()
     try {
       if (!this.#takeLock()) return null
       try {
-        const version = this.#dataVersion()
-        const { log, checkpointed } = this.#checkpoint(this.#noop)
-        this.#next.begin(this.#request.lock_wait_ms)
-        return { at: process.hrtime.bigint(), version, log, checkpointed }
+        return this.#exactly()
       } finally {
         this.#dropLock()
       }
