@@ -2,6 +2,7 @@ import type { Catalog } from '@salvor/shared/ports/catalog'
 import { verifyAudit } from './audit.ts'
 import { copiesInState, findBackup, findBackups, findChain, verificationsOf } from './backup-queries.ts'
 import { saveUpload } from './backups.ts'
+import { changeStreams, findChangeSets, lastChangeSet } from './changes.ts'
 import { hasClaim } from './claims.ts'
 import type { Database } from './database.ts'
 import { deadLetters, replay } from './dead-letters.ts'
@@ -42,6 +43,9 @@ export function catalogOf(database: Database, meta: { readonly id: string; reado
     walEnd: (source) => walEnd(reads, source),
     walGaps: (source) => walGaps(reads, source),
     walStreams: () => walStreams(reads),
+    changeSets: (filter) => findChangeSets(reads, filter),
+    lastChangeSet: (source) => lastChangeSet(reads, source),
+    changeStreams: () => changeStreams(reads),
 
     run: (id) => findRun(reads, id),
     runs: (filter) => findRuns(reads, filter),

@@ -1,4 +1,4 @@
-import type { CatalogFigures } from '@salvor/shared/ports/catalog'
+import type { CatalogFigures } from '@salvor/shared/ports/catalog-figures'
 import type { CopyState } from '@salvor/shared/vocabulary/backup'
 import { sql, type Kysely } from 'kysely'
 import type { Database } from './database.ts'

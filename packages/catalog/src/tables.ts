@@ -1,3 +1,5 @@
+import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
+
 /**
  * The tables as kysely sees them. Only text, whole numbers and floating-point numbers are used, so that both databases
  * hold the very same values: instants are text of 27 characters, truths are 0 or 1, structures are JSON text.
@@ -51,6 +53,8 @@ export interface Tables {
     detected_at: string
   }
   wal_streams: { source: string; state: string; at: string }
+  change_sets: StoredChangeSet
+  change_streams: { source: string; state: string; at: string }
   claims: { source: string; store: string; claimed_at: string }
   runs: RunTable
   outbox: {

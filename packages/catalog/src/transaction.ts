@@ -1,6 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { CatalogTransaction } from '@salvor/shared/ports/catalog'
 import { recordBackup, recordCopy, recordVerification } from './backups.ts'
+import { recordChangeSet, recordChangeStream } from './changes.ts'
 import { recordClaim } from './claims.ts'
 import { acknowledge } from './inbox.ts'
 import { openIncident, resolveIncident } from './incidents.ts'
@@ -43,5 +44,7 @@ export function transactionOf(scope: Scope): CatalogTransaction {
     forgetWal: (source, store, names) => write(() => forgetWal(scope, source, store, names)),
     recordWalGap: (gap) => write(() => recordWalGap(scope, gap)),
     recordWalStream: (state) => write(() => recordWalStream(scope, state)),
+    recordChangeSet: (set, store) => write(() => recordChangeSet(scope, set, store)),
+    recordChangeStream: (state) => write(() => recordChangeStream(scope, state)),
   }
 }

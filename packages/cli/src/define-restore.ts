@@ -1,4 +1,4 @@
-import { EXPORT_FORMATS, type ExportFormat } from '@salvor/shared/ports/engine'
+import { EXPORT_FORMATS, type ExportFormat } from '@salvor/shared/ports/reading'
 import { type Command, Option } from 'commander'
 import { globalOptions } from './context.ts'
 import { act, example, given, STORE } from './define-command.ts'

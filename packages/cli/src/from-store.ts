@@ -75,8 +75,10 @@ async function fill({ catalog, keyring, ...deps }: Deps, store: string, signal: 
       unreadable.push({ key: found.key, error: found.error.toFailure() })
       continue
     }
-    if (kind === 'wal') {
-      await catalog.transaction({ service: 'cli' }, (tx) => tx.recordWal(found.file, store))
+    if (kind !== 'backup') {
+      await catalog.transaction({ service: 'cli' }, (tx) =>
+        kind === 'wal' ? tx.recordWal(found.file, store) : tx.recordChangeSet(found.file, store),
+      )
       continue
     }
     const { backup, artifact_key: key } = found

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import type { QueryPart } from '@salvor/shared/ports/engine'
+import type { QueryPart } from '@salvor/shared/ports/reading'
 import { expect, test } from 'vitest'
 import { collect, printTo, shown } from './query-output.ts'
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { QueryPart, SqlValue } from '@salvor/shared/ports/engine'
+import type { QueryPart, SqlValue } from '@salvor/shared/ports/reading'
 import pc from 'picocolors'
 import { table } from './output.ts'
 

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline'
 import { asSalvorError } from '@salvor/shared/errors/salvor-error'
-import type { StateReader } from '@salvor/shared/ports/engine'
+import type { StateReader } from '@salvor/shared/ports/reading'
 import { failureAnswer } from './output.ts'
 import { printTo } from './query-output.ts'
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { EngineContext, RecoveryRequest, RestoredAnswer } from '@salvor/shared/ports/engine'
+import type { EngineContext, RecoveryRequest } from '@salvor/shared/ports/engine'
+import type { RestoredAnswer } from '@salvor/shared/ports/reading'
 import { ServerError } from './protocol/server-error.ts'
 import { majorOf } from './prove.ts'
 import { lackSaid } from './sandbox/missing.ts'

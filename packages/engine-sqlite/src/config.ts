@@ -18,6 +18,12 @@ export interface Limits {
   readonly freeze_deadline_ms: number
   /** How much a write-ahead log may grow on disk because its frames are held. */
   readonly wal_bytes: number
+  /** How long the write lock is kept, within `write_lock_ms`, until a follower of the log has moved on. */
+  readonly follower_ms: number
+  /** Frames of a log that is followed, from which on it is made to begin anew. */
+  readonly log_frames: number
+  /** Rollback journal: the share of time that comparing everything may take, where changes are followed. */
+  readonly scan_share: number
   /** Rollback journal: what is read under one shared lock. */
   readonly slice_bytes: number
   /** Rollback journal: commits between slices, and time, after which all is copied under one lock. */
@@ -35,6 +41,9 @@ export const LIMITS: Limits = {
   freeze_attempts: 50,
   freeze_deadline_ms: 5_000,
   wal_bytes: 256_000_000,
+  follower_ms: 8,
+  log_frames: 1000,
+  scan_share: 0.05,
   slice_bytes: 16 * 1024 * 1024,
   slice_restarts: 10,
   slices_deadline_ms: 300_000,

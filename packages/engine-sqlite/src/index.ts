@@ -1,4 +1,5 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
+import { streamChanges } from './changes/stream.ts'
 import { LIMITS, SqliteConfig, type Limits } from './config.ts'
 import { exportCopy } from './export.ts'
 import { findDatabases } from './find-databases.ts'
@@ -24,6 +25,9 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     snapshotChanges: (parent, sink, options, signal) =>
       reading(site, config.path, takeChanges(site, parent, sink, options, signal)),
     merge: (full, { increments }, sink, signal) => mergeChain(site, full, increments, sink, signal),
+    changes: {
+      stream: (request, sink, signal) => reading(site, config.path, streamChanges(site, request, sink, signal)),
+    },
     stateMark: () => stateMark(site),
     assertTarget: async (target, inPlace) => {
       await assertTarget(target, inPlace, site)
@@ -52,6 +56,7 @@ export const adapter: EngineAdapter<SqliteConfig> = {
   secrets: [],
   artifact: 'db',
   incremental_artifact: 'pages',
+  streams: 'changes',
   types: ['full', 'incremental'],
   findFiles: findDatabases,
   merges: true,

@@ -104,7 +104,9 @@ async function bringForward(
   const applied = await applyIncrements(handle, increments, signal)
   if (applied === null) return content.size
   const expected = increments.at(-1)?.engine_facts['state_sha256']
-  await assertState(handle.fd, applied.head, String(expected), { source: site.context.source, target })
+  // A change set from the log says that it has no digest of the whole state.
+  if (expected !== null)
+    await assertState(handle.fd, applied.head, String(expected), { source: site.context.source, target })
   return applied.size
 }
 

@@ -1,7 +1,8 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { rm, stat, writeFile } from 'node:fs/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { ParentBackup, SnapshotFacts } from '@salvor/shared/ports/engine'
+import { askFollower } from './changes/step-aside.ts'
 import type { DatabaseFacts, ReportOf } from './child/messages.ts'
 import { pushFrozen } from './frozen.ts'
 import { copyJournaled } from './journaled.ts'
@@ -46,8 +47,8 @@ async function take(
 ): Promise<{ readonly facts: SnapshotFacts; readonly skipped: boolean }> {
   const found = await findDatabase(site)
   for (let overruns = 0; ; overruns += 1) {
-    await using sqlite = startHolder(site, found, overruns, signal)
-    const start = await sqlite.next('frozen', 'pinned', 'journaled', 'overran')
+    const { start, sqlite: holder } = await startHeld(site, found, overruns, signal)
+    await using sqlite = holder
     if (start.report === 'overran') {
       site.context.log.warn({ overruns: overruns + 1 }, 'the write lock was given back because it took too long')
       if (overruns + 1 < OVERRUNS) continue
@@ -59,7 +60,25 @@ async function take(
   }
 }
 
-function startHolder(site: Site, found: Found, overruns: number, signal: AbortSignal): SqliteProcess {
+/** A stream of Salvor's own that follows the file moves on all the time until the state is held. */
+async function startHeld(site: Site, found: Found, overruns: number, signal: AbortSignal) {
+  using follower = await askFollower(await stat(found.path, { bigint: true }))
+  const sqlite = startHolder(site, found, overruns, follower !== null, signal)
+  try {
+    return { start: await sqlite.next('frozen', 'pinned', 'journaled', 'overran'), sqlite }
+  } catch (error) {
+    await sqlite[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+function startHolder(
+  site: Site,
+  found: Found,
+  overruns: number,
+  followed: boolean,
+  signal: AbortSignal,
+): SqliteProcess {
   const { context, limits } = site
   const request = {
     task: 'hold' as const,
@@ -69,6 +88,7 @@ function startHolder(site: Site, found: Found, overruns: number, signal: AbortSi
     write_lock_ms: limits.write_lock_ms,
     attempts: overruns < OVERRUNS_MOVING ? limits.freeze_attempts : 1,
     deadline_ms: limits.freeze_deadline_ms,
+    follower_ms: followed ? limits.follower_ms : 0,
   }
   const { scratch_dir: scratch, source } = context
   const failure = sourceFailure({ source, what: site.path, waited_ms: limits.lock_wait_ms, scratch })

@@ -16,6 +16,13 @@ export function walStores(rules: CopyRules): readonly string[] {
   return rules.copies.filter(({ classes }) => classes === 'all' || classes.includes('wal')).map(({ store }) => store)
 }
 
+/** Stores that should hold the change sets of a source, in the order of the configuration. */
+export function changeStores(rules: CopyRules): readonly string[] {
+  return rules.copies
+    .filter(({ classes }) => classes === 'all' || classes.includes('changes'))
+    .map(({ store }) => store)
+}
+
 /** The store that the worker writes to: the first that takes the class. Null: no store does. */
 export function firstStoreFor(rules: CopyRules, retentionClass: RetentionClass): string | null {
   return storesFor(rules, retentionClass)[0] ?? null

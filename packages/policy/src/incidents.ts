@@ -41,6 +41,8 @@ export function incidentOpenedBy(event: SalvorEvent): IncidentChange | null {
     }
     case 'wal-stream.failed':
       return opens(event, `${event.data.source}/wal`)
+    case 'change-stream.failed':
+      return opens(event, `${event.data.source}/changes`)
     case 'restore.failed':
       return opens(event, `${event.data.source}/restore`)
     default:
@@ -80,6 +82,8 @@ export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] 
       return [ends(`${event.data.source}/replicate/${event.data.store}`, 'copy.failed')]
     case 'wal-stream.recovered':
       return [ends(`${event.data.source}/wal`, 'wal-stream.failed')]
+    case 'change-stream.recovered':
+      return [ends(`${event.data.source}/changes`, 'change-stream.failed')]
     case 'restore.completed':
       return [ends(`${event.data.source}/restore`, 'restore.failed')]
     default:

@@ -21,6 +21,9 @@ const SEVERITY: { readonly [T in EventType]: Severity | ((event: SalvorEvent<T>)
   'wal-gap.detected': 'error',
   'wal-stream.failed': 'warning',
   'wal-stream.recovered': 'info',
+  'change-set.stored': 'info',
+  'change-stream.failed': 'warning',
+  'change-stream.recovered': 'info',
   'restore.completed': 'info',
   'restore.failed': 'error',
 }
@@ -43,6 +46,9 @@ const TOLD_BY_DEFAULT: { readonly [T in EventType]: boolean | ((event: SalvorEve
   'wal-gap.detected': true,
   'wal-stream.failed': true,
   'wal-stream.recovered': false,
+  'change-set.stored': false,
+  'change-stream.failed': true,
+  'change-stream.recovered': false,
   'restore.completed': false,
   'restore.failed': true,
 }

@@ -1,12 +1,8 @@
-import { createDecipheriv } from 'node:crypto'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing, Signature } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
-import { openFeed } from './byte-feed.ts'
 import { MAX_DOCUMENT_BYTES, type Signed } from './canonical-json.ts'
-import { commitsTo } from './encrypt.ts'
-import { decompressFrame } from './frames.ts'
-import { sha256, StreamHash } from './hash.ts'
+import { readContent } from './read-piece.ts'
 import { readObject } from './read-object.ts'
 import { parseWalDocument, type WalDocument } from './wal-document.ts'
 import { walContentKey, walDocumentKey } from './wal-layout.ts'
@@ -17,6 +13,8 @@ export interface WalAddress {
   readonly source: string
   readonly name: string
 }
+
+const NOT_RECORDED = 'its document is not the one that the catalog recorded'
 
 export type FoundWal = Signed<WalDocument> & { readonly signature: Signature }
 
@@ -46,55 +44,7 @@ export async function* readWal(
   if (!found) throw new SalvorError('STORE_NOT_FOUND', { store: store.name, key: walDocumentKey(source, name) })
   const document = found.body
   const key = walContentKey(source, name, document.filename)
-  const corrupt = (reason: string, cause?: unknown) =>
-    new SalvorError('ARTIFACT_CORRUPT', { key, reason, source }, cause)
   if (expected.document_sha256 !== undefined && expected.document_sha256 !== found.sha256)
-    throw corrupt('its document is not the one that the catalog recorded')
-  const size = await store.head(key, signal)
-  if (size?.size !== document.size_bytes)
-    throw size ? corrupt(`it has ${size.size} bytes`) : new SalvorError('STORE_NOT_FOUND', { store: store.name, key })
-  const decipher = openCipher(document, keyring, walDocumentKey(source, name))
-  const hash = new StreamHash()
-  await using feed = await openFeed(store, key, document.size_bytes, signal)
-  for (const [n, frame] of document.frames.entries()) {
-    const stored = Buffer.allocUnsafe(frame.bytes)
-    if (!(await feed.take(stored))) throw corrupt(`it ends within frame ${n}`)
-    if (sha256(stored) !== frame.sha256) throw corrupt(`frame ${n} does not match its document`)
-    hash.update(stored)
-    yield opened(decipher ? decipher.update(stored) : stored, plainLength(document, n), () =>
-      corrupt(`frame ${n} does not open`),
-    )
-  }
-  if (hash.hex() !== document.checksum_sha256) throw corrupt('its SHA-256 is not that of its document')
-  try {
-    decipher?.final()
-  } catch (error) {
-    throw corrupt('its tag does not fit', error)
-  }
-}
-
-function opened(stored: Uint8Array, plainBytes: number, failure: () => SalvorError): Buffer {
-  try {
-    return decompressFrame(stored, plainBytes, 'zstd')
-  } catch {
-    throw failure()
-  }
-}
-
-function plainLength({ source_bytes, frame_bytes }: WalDocument, frame: number): number {
-  return Math.min(frame_bytes, source_bytes - frame * frame_bytes)
-}
-
-function openCipher({ encryption, id, source }: WalDocument, keyring: KeyRing, key: string) {
-  if (encryption === null) return null
-  const dataKey = keyring.unwrap(encryption.wrapped, key)
-  try {
-    if (!commitsTo(dataKey, id, encryption.key_commitment))
-      throw new SalvorError('ARTIFACT_CORRUPT', { key, reason: 'its key is not that of the document', source })
-    const decipher = createDecipheriv('aes-256-gcm', dataKey, Buffer.from(encryption.iv, 'hex'))
-    decipher.setAuthTag(Buffer.from(encryption.tag, 'hex'))
-    return decipher
-  } finally {
-    dataKey.fill(0)
-  }
+    throw new SalvorError('ARTIFACT_CORRUPT', { key, reason: NOT_RECORDED, source })
+  yield* readContent(document, { store, keyring, key, document_key: walDocumentKey(source, name) }, signal)
 }

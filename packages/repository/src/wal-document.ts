@@ -11,16 +11,14 @@ import {
   WAL_KINDS,
   type WalFile,
 } from '@salvor/shared/vocabulary/wal'
-import { Base64, readDocument, type Signed, signDocument } from './canonical-json.ts'
-import { MAX_FRAME_BYTES, storedBound } from './frames.ts'
-import { InstantText, Sha256, ShortText, SourceName } from './manifest.ts'
+import { readDocument, type Signed, signDocument } from './canonical-json.ts'
+import { InstantText, ShortText, SourceName } from './manifest.ts'
 import { pick } from './pick.ts'
+import { contentFault, PIECE_CONTENT } from './piece-content.ts'
 import { parseWalDocumentKey, walFilenameFits } from './wal-layout.ts'
 
 export const MAX_RESTORE_POINTS = 64
-const MAX_FRAMES = 512
 const LsnText = z.string().refine(isLsn)
-const bytes = z.int().min(0)
 
 /** docs/format.md section 13, without `signature`. */
 export const WalDocument = z.strictObject({
@@ -47,35 +45,7 @@ export const WalDocument = z.strictObject({
     .max(MAX_RESTORE_POINTS),
   timestamp: InstantText,
   filename: ShortText,
-  size_bytes: bytes,
-  source_bytes: bytes,
-  checksum_sha256: Sha256,
-  content_mac: Sha256,
-  compression: z.strictObject({ algorithm: z.literal('zstd'), level: z.int().min(1).max(19) }),
-  frame_bytes: z.int().min(1).max(MAX_FRAME_BYTES),
-  frames: z
-    .array(z.strictObject({ bytes: z.int().min(1), sha256: Sha256 }))
-    .min(1)
-    .max(MAX_FRAMES),
-  encryption: z
-    .strictObject({
-      algorithm: z.literal('aes-256-gcm'),
-      key_commitment: Sha256,
-      key_wrap: z.literal('rsa-oaep-sha256'),
-      iv: z.string().regex(/^[0-9a-f]{24}$/),
-      tag: z.string().regex(/^[0-9a-f]{32}$/),
-      wrapped: z
-        .array(
-          z.strictObject({
-            key_id: z.string().regex(/^[0-9a-f]{16}$/),
-            purpose: z.enum(['operating', 'recovery']),
-            wrapped: Base64,
-          }),
-        )
-        .min(1)
-        .max(32),
-    })
-    .nullable(),
+  ...PIECE_CONTENT,
 })
 export type WalDocument = z.infer<typeof WalDocument>
 
@@ -99,14 +69,11 @@ function misplaced(document: WalDocument, key: string): string | null {
 }
 
 function contradiction(document: WalDocument): string | null {
-  const { kind, name, timeline, source_bytes, size_bytes, frame_bytes, frames } = document
+  const { kind, name, timeline } = document
   const parsed = parseWalName(name)
   if (parsed?.kind !== kind || parsed.timeline !== timelineName(timeline)) return 'its name contradicts its kind'
   if (!rangeFits(document)) return 'its range contradicts its name'
-  const stored = frames.reduce((sum, frame) => sum + frame.bytes, 0)
-  const whole = frames.length === Math.max(1, Math.ceil(source_bytes / frame_bytes)) && stored === size_bytes
-  const bounded = frames.every((frame) => frame.bytes <= storedBound(frame_bytes))
-  return whole && bounded ? null : 'its numbers contradict each other'
+  return contentFault(document)
 }
 
 function rangeFits({ kind, name, timeline, segment_size, start_lsn, end_lsn, source_bytes }: WalDocument): boolean {

@@ -1,6 +1,6 @@
 import type { RestorePoint } from '@salvor/policy/restore-points'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { QueryPart } from '@salvor/shared/ports/engine'
+import type { QueryPart } from '@salvor/shared/ports/reading'
 import type { RecoveryInput } from '@salvor/shared/ports/tasks'
 import { chainAddresses } from './chain-addresses.ts'
 import { openRestorePoint } from './open-restore-point.ts'

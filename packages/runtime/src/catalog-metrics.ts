@@ -1,6 +1,7 @@
 import { Gauge, type Registry } from 'prom-client'
 import { JOBS, type JobName } from '@salvor/shared/messages/jobs'
-import type { Catalog, CatalogFigures, ScheduleRow } from '@salvor/shared/ports/catalog'
+import type { Catalog, ScheduleRow } from '@salvor/shared/ports/catalog'
+import type { CatalogFigures } from '@salvor/shared/ports/catalog-figures'
 import { elapsedMs, epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
 import { COPY_STATES } from '@salvor/shared/vocabulary/backup'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'

@@ -1,18 +1,27 @@
+import { planChanges } from '@salvor/policy/changes-plan'
 import { planRecovery } from '@salvor/policy/recovery-plan'
+import { changesInput, gatherChangeFacts, hasChangeSets } from '@salvor/runtime/change-facts'
 import { gatherRecoveryFacts, recoveryInput } from '@salvor/runtime/recovery-facts'
 import type { JobRun } from '@salvor/shared/messages/jobs'
 import type { Deps } from '@salvor/shared/ports/service'
-import type { RecoveryInput } from '@salvor/shared/ports/tasks'
+import type { ChangesInput, RecoveryInput } from '@salvor/shared/ports/tasks'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 
-/** What to fetch so that a backup can be recovered to a target. TARGET_OUTSIDE_WINDOW. */
+/** What a restore to a target needs besides the backup. */
+export type Beyond = { readonly recovery?: RecoveryInput; readonly changes?: ChangesInput }
+
+/** What to fetch so that a backup can be brought to a target. TARGET_OUTSIDE_WINDOW. */
 export async function recoveryTo(
   deps: Deps,
   { source, id: backup_id }: BackupWithCopies,
   { target, timeline, pause }: NonNullable<JobRun<'restore-backup'>['params']['recovery']>,
   store: string | null,
   signal: AbortSignal,
-): Promise<RecoveryInput> {
+): Promise<Beyond> {
+  if (await hasChangeSets(deps, source)) {
+    const facts = await gatherChangeFacts(deps, source, store)
+    return { changes: changesInput(planChanges(facts, { source, target, backup_id })) }
+  }
   const facts = await gatherRecoveryFacts(deps, source, store, signal)
-  return recoveryInput(planRecovery(facts, { source, target, timeline, backup_id }), facts, pause)
+  return { recovery: recoveryInput(planRecovery(facts, { source, target, timeline, backup_id }), facts, pause) }
 }

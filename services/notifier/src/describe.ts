@@ -9,6 +9,7 @@ import {
   describeCopyVerified,
 } from './describe-copy.ts'
 import { describeSourceVanished } from './describe-source.ts'
+import { describeChangesFailed, describeChangesRecovered } from './describe-changes.ts'
 import { describeWalFailed, describeWalGap, describeWalRecovered } from './describe-wal.ts'
 import { describeRestoreCompleted, describeRestoreFailed } from './describe-restore.ts'
 
@@ -29,7 +30,10 @@ export type Describe<T extends EventType> = (
   recovered: string | null,
 ) => Description
 
-type Described = Extract<EventType, `${'backup' | 'copy' | 'restore' | 'wal-gap' | 'wal-stream'}.${string}`>
+type Described = Extract<
+  EventType,
+  `${'backup' | 'copy' | 'restore' | 'wal-gap' | 'wal-stream' | 'change-stream'}.${string}`
+>
 export type ToldEvent = Exclude<Described, 'backup.started'> | 'source.vanished'
 
 const DESCRIBE: { readonly [T in ToldEvent]: Describe<T> } = {
@@ -43,6 +47,8 @@ const DESCRIBE: { readonly [T in ToldEvent]: Describe<T> } = {
   'wal-gap.detected': describeWalGap,
   'wal-stream.failed': describeWalFailed,
   'wal-stream.recovered': describeWalRecovered,
+  'change-stream.failed': describeChangesFailed,
+  'change-stream.recovered': describeChangesRecovered,
   'restore.completed': describeRestoreCompleted,
   'restore.failed': describeRestoreFailed,
 }

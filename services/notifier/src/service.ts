@@ -1,5 +1,6 @@
 import type { ServiceDefinition } from '@salvor/shared/ports/service'
 import { onBackupCompleted, onBackupFailed } from './handlers/on-backup-event.ts'
+import { onChangeStreamFailed, onChangeStreamRecovered } from './handlers/on-change-stream-event.ts'
 import { onCopyCorrupt, onCopyFailed, onCopyReplicated, onCopyVerified } from './handlers/on-copy-event.ts'
 import { onRestoreCompleted, onRestoreFailed } from './handlers/on-restore-event.ts'
 import { onSourceVanished } from './handlers/on-source-vanished.ts'
@@ -21,6 +22,8 @@ export const notifier: ServiceDefinition = {
     'wal-gap.detected': onWalGap,
     'wal-stream.failed': onWalFailed,
     'wal-stream.recovered': onWalRecovered,
+    'change-stream.failed': onChangeStreamFailed,
+    'change-stream.recovered': onChangeStreamRecovered,
     'restore.completed': onRestoreCompleted,
     'restore.failed': onRestoreFailed,
   },

@@ -1,11 +1,9 @@
 import { resolve } from 'node:path'
 import type { Runtime } from '@salvor/runtime/open-runtime'
-import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
 import { bestCopies } from '@salvor/policy/copies'
-import { planRecovery, type RecoveryPlan } from '@salvor/policy/recovery-plan'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
-import { shownTarget, type RecoveryReached } from '@salvor/shared/vocabulary/recovery'
+import type { RecoveryReached } from '@salvor/shared/vocabulary/recovery'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { RestoreParts } from '@salvor/shared/ports/engine'
 import { HOOK_CHECK, type Check } from '@salvor/shared/vocabulary/verification'
@@ -15,8 +13,9 @@ import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { bytes, done, span, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
+import { plannedRestore, type PlannedRestore } from '../planned-restore.ts'
+import { recoveryWanted, type RecoveryOptions } from '../recovery-options.ts'
 import { assertStream, standardOutput, STREAM, streaming } from '../restore-stream.ts'
-import { recoveryWanted, type RecoveryOptions, type RecoveryWanted } from '../recovery-options.ts'
 
 export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
   readonly to: string
@@ -43,7 +42,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const from = storeIn(runtime, options.from)
   if (options.inPlace && 'unreadable' in runtime) throw new SalvorError('USAGE', IN_PLACE)
   const wanted = recoveryWanted(options, runtime.deps.settings().timezone)
-  const recovery = wanted && (await plannedRecovery(runtime, what, options, wanted, signal))
+  const recovery = wanted && (await plannedRestore(runtime, what, options, wanted, signal))
   const backup = await chosenBackup(runtime, what, recovery?.backup_id ?? options.backup)
   const copies = bestCopies(backup.copies).filter((copy) => from === undefined || copy.store === from)
   const [copy] = copies
@@ -144,31 +143,6 @@ const mutable = ({ databases, schemas, tables }: RestoreParts) => ({
   ...(tables && { tables: [...tables] }),
 })
 
-/** Refuses a target that cannot be had before anything is read or written. */
-async function plannedRecovery(
-  runtime: Runtime,
-  what: string,
-  options: RestoreOptions,
-  { target, timeline, pause }: RecoveryWanted,
-  signal: AbortSignal,
-): Promise<RecoveryPlan> {
-  const { deps } = runtime
-  const isSource =
-    deps.settings().sources.has(what) || (await deps.catalog.backups({ source: what, limit: 1 })).length > 0
-  const named = options.backup ?? (isSource ? undefined : what)
-  const backup = named === undefined ? null : await deps.catalog.backup(named)
-  const source = backup?.source ?? what
-  const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)
-  const plan = planRecovery(facts, { source, target, timeline, backup_id: backup?.id ?? null })
-  if (pause && plan.target.kind === 'latest') throw new SalvorError('USAGE', NOT_PAUSED)
-  return plan
-}
-
-const NOT_PAUSED = {
-  reason: 'nothing was committed behind that target, so the server has nothing to pause at; leave out --pause',
-  command: 'restore',
-}
-
 /** A pre_restore backup belongs into the catalog that people look into. */
 const IN_PLACE = {
   reason: '--in-place needs a catalog that knows the backup; restore to a new place and move it there',
@@ -190,17 +164,12 @@ function plan(
   backup: BackupWithCopies,
   store: string,
   { target, inPlace, start }: Pick<RestoreOptions, 'inPlace' | 'start'> & { readonly target: string },
-  recovery: RecoveryPlan | null,
+  recovery: PlannedRestore | null,
 ): Answer {
-  const wal = recovery?.pieces.reduce((sum, piece) => sum + piece.size_bytes, 0) ?? 0
   const steps = [
     ...(inPlace ? [`take a pre_restore backup of ${target}`] : []),
     `read ${bytes(backup.size_bytes)} from ${store}: ${backup.source}/${backup.filename}`,
-    ...(recovery
-      ? [
-          `fetch ${recovery.pieces.length} pieces of WAL, ${bytes(wal)}, for the server to replay to ${shownTarget(recovery.target)}`,
-        ]
-      : []),
+    ...(recovery ? [recovery.step] : []),
     isServer(target)
       ? `restore ${bytes(backup.source_bytes)} of dumps into new or empty databases at ${target}, and count their rows`
       : `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
@@ -213,14 +182,7 @@ function plan(
     store,
     state: backup.state,
     consistent_at: backup.consistent_at,
-    ...(recovery && {
-      recovery: {
-        target: recovery.target,
-        timeline: recovery.timeline,
-        recovers_to: recovery.recovers_to,
-        wal_bytes: wal,
-      },
-    }),
+    ...(recovery && { recovery: recovery.document }),
     bytes_to_read: backup.size_bytes,
     bytes_to_write: backup.source_bytes,
     steps,

@@ -1,4 +1,5 @@
 import { recoveryWindow } from '@salvor/policy/recovery-window'
+import { hasChangeSets } from '@salvor/runtime/change-facts'
 import { gatherRecoveryFacts, type GatheredFacts } from '@salvor/runtime/recovery-facts'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
@@ -8,6 +9,7 @@ import pc from 'picocolors'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn } from '../from-store.ts'
 import { done, span, table, type Answer } from '../output.ts'
+import { changesWindow } from './changes-window.ts'
 
 export interface WindowOptions extends GlobalOptions {
   readonly from?: string
@@ -21,6 +23,8 @@ export async function window(source: string, options: WindowOptions, signal: Abo
   const { deps } = runtime
   const known = deps.settings().sources.has(source) || (await deps.catalog.backups({ source, limit: 1 })).length > 0
   if (!known) throw new SalvorError('SOURCE_UNKNOWN', { source })
+  if (await hasChangeSets(deps, source))
+    return await changesWindow(runtime, source, storeIn(runtime, options.from) ?? null)
   const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)
   const stretches = [...recoveryWindow(facts), ...(await instantsAlone(runtime, source, facts))]
   const [gaps, now] = await Promise.all([deps.catalog.walGaps(source), deps.catalog.now()])

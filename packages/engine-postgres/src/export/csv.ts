@@ -1,4 +1,4 @@
-import type { ExportedFile } from '@salvor/shared/ports/engine'
+import type { ExportedFile } from '@salvor/shared/ports/reading'
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { strings, TYPE } from '../protocol/messages.ts'

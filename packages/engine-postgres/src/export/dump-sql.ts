@@ -1,4 +1,5 @@
-import type { EngineContext, ExportedFile, ExportRequest } from '@salvor/shared/ports/engine'
+import type { EngineContext, ExportRequest } from '@salvor/shared/ports/engine'
+import type { ExportedFile } from '@salvor/shared/ports/reading'
 import { copyFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Contents, CONTENTS, GLOBALS } from '../logical/contents.ts'

@@ -1,4 +1,4 @@
-import type { ExportedFile } from '@salvor/shared/ports/engine'
+import type { ExportedFile } from '@salvor/shared/ports/reading'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sandboxAddress } from '../logical/load-sandbox.ts'

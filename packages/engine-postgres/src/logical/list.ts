@@ -1,6 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
-import type { BackupEntry, EngineContext, SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { EngineContext, SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { BackupEntry } from '@salvor/shared/ports/reading'
 import { ClientProcess } from './client-process.ts'
 import type { Contents, DumpedDatabase } from './contents.ts'
 import type { ClientProgram } from './programs.ts'

@@ -10,6 +10,8 @@ const PATIENT_ATTEMPTS = 8
 const REST_BYTES = 1_000_000
 const REST_MS = 6
 
+const NOTHING = new Int32Array(new SharedArrayBuffer(4))
+
 /** Two connections: one takes the write lock for a moment, the other moves frames and then holds the snapshot. */
 export interface Freezer {
   readonly reader: Database.Database
@@ -80,7 +82,7 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
  */
 export function freeze(
   freezer: Freezer,
-  options: { readonly attempt: number; readonly accept: 'whole' | 'any' },
+  options: { readonly attempt: number; readonly accept: 'whole' | 'any'; readonly follower_ms: number },
 ): { readonly snapshot: Snapshot | null; readonly lock_ms: number } {
   const begun = performance.now()
   freezer.checkpoint('passive')
@@ -89,7 +91,7 @@ export function freeze(
   const locked = process.hrtime.bigint()
   let begunAt: { readonly whole: boolean; readonly at: Ticks } | null = null
   try {
-    const whole = isWhole(freezer, mayMoveRest)
+    const whole = isWhole(freezer, mayMoveRest) || isWholeSoon(freezer, options)
     if (whole || options.accept === 'any') {
       freezer.beginRead()
       begunAt = { whole, at: process.hrtime.bigint() }
@@ -99,6 +101,17 @@ export function freeze(
   }
   const lock_ms = Number(process.hrtime.bigint() - locked) / 1e6
   return { snapshot: begunAt && { ...begunAt, facts: factsOf(freezer.reader) }, lock_ms }
+}
+
+/** A follower of Salvor's own moves its snapshot on all the time now, and with writers kept out it soon has the last one. */
+function isWholeSoon(freezer: Freezer, { attempt, follower_ms }: { readonly attempt: number; follower_ms: number }) {
+  if (follower_ms === 0 || attempt <= 2) return false
+  const begun = performance.now()
+  while (performance.now() - begun < follower_ms) {
+    Atomics.wait(NOTHING, 0, 0, 1)
+    if (isWhole(freezer, true)) return true
+  }
+  return false
 }
 
 function isWhole(freezer: Freezer, mayMoveRest: boolean): boolean {

@@ -42,7 +42,7 @@ async function tryToFreeze(freezer: Freezer, request: Hold) {
   let longest = 0
   for (let attempt = 1; ; attempt += 1) {
     const last = attempt >= request.attempts || performance.now() - begun > request.deadline_ms
-    const seen = freeze(freezer, { attempt, accept: last ? 'any' : 'whole' })
+    const seen = freeze(freezer, { attempt, accept: last ? 'any' : 'whole', follower_ms: request.follower_ms })
     longest = Math.max(longest, seen.lock_ms)
     if (seen.snapshot) {
       const { whole, ...snapshot } = seen.snapshot

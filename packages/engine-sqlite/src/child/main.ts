@@ -17,9 +17,9 @@ process.on('SIGTERM', () => undefined)
 
 process.once('message', (request: Request) => {
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: request })
-  const lockLimit = request.task === 'hold' ? request.write_lock_ms : 0
+  const lockLimit = request.task === 'hold' || request.task === 'follow' ? request.write_lock_ms : 0
   // After the start of the other thread, which would inherit it. A watchdog that comes late is none.
-  if (request.task === 'hold') goFirst()
+  if (lockLimit > 0) goFirst()
   let watchdog: NodeJS.Timeout | undefined
   const report = (message: Report): boolean | undefined => process.send?.(message)
 

@@ -10,6 +10,14 @@ export type Request =
       readonly write_lock_ms: number
       readonly attempts: number
       readonly deadline_ms: number
+      /** How long the write lock may be kept until a follower of Salvor's own has moved its snapshot on; 0: there is none. */
+      readonly follower_ms: number
+    }
+  | {
+      readonly task: 'follow'
+      readonly path: string
+      readonly lock_wait_ms: number
+      readonly write_lock_ms: number
     }
   | { readonly task: 'settle'; readonly path: string }
   | { readonly task: 'claim'; readonly path: string }
@@ -26,9 +34,12 @@ export type Request =
 
 export type RequestOf<T extends Request['task']> = Extract<Request, { task: T }>
 
-/** The next step of a `hold` or an `examine`. */
+/** The next step of a `hold`, a `follow` or an `examine`. */
 export type Command =
   | { readonly command: 'copy' | 'share' | 'free' | 'release' }
+  | { readonly command: 'advance' | 'reset' }
+  /** Everything up to the last `advanced` was read; `hold`: the log is kept from being reset until the next one. */
+  | { readonly command: 'read'; readonly hold: boolean }
   | { readonly command: 'integrity' | 'foreign_keys' }
   | { readonly command: 'check'; readonly sql: string }
 
@@ -90,6 +101,21 @@ export type Report =
   | { readonly report: 'shared'; readonly facts: DatabaseFacts; readonly at: Ticks }
   | { readonly report: 'freed'; readonly lock_ms: number }
   | { readonly report: 'released'; readonly lock_ms: number }
+  /** A WAL database is open; `advance`, `read` and `reset` can be asked for. */
+  | { readonly report: 'following'; readonly file: FileIdentity; readonly page_size: number }
+  /**
+   * A snapshot is held, and the one before it still is. `log`: frames of the write-ahead log that are in the snapshot, `checkpointed` of
+   * them in the main file. `changed`: somebody committed since the last one, or reset the log.
+   */
+  | {
+      readonly report: 'advanced'
+      readonly at: Ticks
+      readonly changed: boolean
+      readonly log: number
+      readonly checkpointed: number
+    }
+  /** Whether all frames are in the main file and nothing of ours keeps the log from being reset by the next writer. */
+  | { readonly report: 'moved'; readonly whole: boolean; readonly lock_ms: number }
   | { readonly report: 'settled' }
   | { readonly report: 'claimed' }
   /** The copy is open: questions are answered from now on. */

@@ -11,8 +11,11 @@ export function untilFree<T>(work: () => T, waitMs: number): T {
     try {
       return work()
     } catch (error) {
-      const busy = error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY')
-      if (!busy || performance.now() - begun > waitMs) throw error
+      if (!isBusy(error) || performance.now() - begun > waitMs) throw error
     }
   }
+}
+
+export function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_BUSY')
 }

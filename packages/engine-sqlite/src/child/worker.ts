@@ -36,6 +36,7 @@ function openLine(): Line {
 async function run(request: Request, line: Line): Promise<Report> {
   if (request.task === 'probe') return (await import('./probe.ts')).probe(request)
   if (request.task === 'hold') return (await import('./hold.ts')).hold(request, line)
+  if (request.task === 'follow') return (await import('./follow.ts')).follow(request, line)
   if (request.task === 'settle') return (await import('./settle.ts')).settle(request)
   if (request.task === 'claim') return (await import('./claim.ts')).claim(request)
   if (request.task === 'export') return (await import('./export.ts')).exportFiles(request)

@@ -1,11 +1,9 @@
 /** Pages of a database, by number from 1 on: one bit each, since a database may have hundreds of millions. */
 export class PageSet {
-  readonly #bits: Uint8Array
-  readonly pages: number
+  #bits: Uint8Array
   count = 0
 
   constructor(pages: number) {
-    this.pages = pages
     this.#bits = new Uint8Array(Math.ceil(pages / 8))
   }
 
@@ -15,6 +13,14 @@ export class PageSet {
     if ((this.#bits[at >> 3]! & mask) !== 0) return
     this.#bits[at >> 3]! |= mask
     this.count += 1
+  }
+
+  /** Makes room for pages up to this number. */
+  grow(pages: number): void {
+    if (pages <= 8 * this.#bits.length) return
+    const bits = new Uint8Array(Math.max(Math.ceil(pages / 8), 2 * this.#bits.length))
+    bits.set(this.#bits)
+    this.#bits = bits
   }
 
   has(page: number): boolean {

@@ -1,4 +1,4 @@
-import type { SqlValue } from '@salvor/shared/ports/engine'
+import type { SqlValue } from '@salvor/shared/ports/reading'
 import type { PageTable } from './page-table.ts'
 
 /** What main thread and reading thread say to each other. Bytes of frames travel in the shared slots, never in messages. */

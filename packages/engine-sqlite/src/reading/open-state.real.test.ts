@@ -1,6 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
-import type { ParentBackup, SnapshotFacts, SqlValue, StateReader } from '@salvor/shared/ports/engine'
+import type { ParentBackup, SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { SqlValue, StateReader } from '@salvor/shared/ports/reading'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { openBench, type Bench } from '@salvor/testkit/fakes/engine-context'
 import { fileFrames } from '@salvor/testkit/fakes/file-frames'

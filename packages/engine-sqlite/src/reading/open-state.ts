@@ -1,6 +1,6 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
-import type { QueryPart, StateReader, StoredState } from '@salvor/shared/ports/engine'
+import type { QueryPart, StateReader, StoredState } from '@salvor/shared/ports/reading'
 import { ReaderMemory, type ReaderSetup } from './messages.ts'
 import { readPageTable } from './page-table.ts'
 import { ReadingThread } from './reading-thread.ts'

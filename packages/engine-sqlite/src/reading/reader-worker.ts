@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import sqlite3InitModule from '@sqlite.org/sqlite-wasm'
-import type { QueryPart } from '@salvor/shared/ports/engine'
+import type { QueryPart } from '@salvor/shared/ports/reading'
 import { HEADER_BYTES, parseHeader } from '../header.ts'
 import { FrameCache } from './frame-cache.ts'
 import { type Ask, FRAMES, ReaderMemory, type ReaderSetup, type Report, ROWS } from './messages.ts'

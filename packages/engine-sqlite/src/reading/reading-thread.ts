@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
-import type { QueryPart } from '@salvor/shared/ports/engine'
+import type { QueryPart } from '@salvor/shared/ports/reading'
 import { FrameSupply } from './frame-supply.ts'
 import { type Ask, ENDED, FRAMES, GIVEN, ReaderMemory, type ReaderSetup, type Report, ROWS } from './messages.ts'
 

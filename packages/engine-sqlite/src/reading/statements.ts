@@ -1,5 +1,5 @@
 import type { Database, Sqlite3Static } from '@sqlite.org/sqlite-wasm'
-import type { QueryPart, SqlValue } from '@salvor/shared/ports/engine'
+import type { QueryPart, SqlValue } from '@salvor/shared/ports/reading'
 import { whyRefused } from './authorize.ts'
 import { DATABASE, VFS } from './state-vfs.ts'
 

@@ -15,7 +15,6 @@ const LATER: readonly (readonly [pattern: string, feature: string])[] = [
   ['sources.*.drills', 'drills'],
   ['sources.*.pitr', 'point-in-time restore'],
   ['sources.*.changes', 'the change stream'],
-  ['sources.*.schedule.changes', 'the change stream'],
   ['sources.*.retention.pitr', 'point-in-time restore'],
   ['sources.*.retention.wal', 'the WAL stream'],
   ['verifier.image', 'a sandbox image'],
@@ -47,8 +46,3 @@ export const LATER_EVENTS: readonly string[] = [
   'retention.applied',
   'audit.tampered',
 ]
-
-/** Classes of a copy rule for features that are not there yet. */
-export const LATER_CLASSES: Readonly<Record<string, string>> = {
-  changes: 'the change stream',
-}

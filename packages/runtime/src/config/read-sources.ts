@@ -6,7 +6,6 @@ import { durationMs } from '@salvor/shared/vocabulary/amounts'
 import { ScheduledKinds, SourcePolicy, type ScheduledKind } from '@salvor/shared/vocabulary/source'
 import type { Adapters } from '../adapters/installed-adapters.ts'
 import { hashOf } from './config-hash.ts'
-import { LATER_CLASSES } from './later-keys.ts'
 import { suggestion } from './nearest.ts'
 import { parseSection } from './parse-section.ts'
 import type { KeyPath } from './problems.ts'
@@ -117,7 +116,7 @@ async function readSource(
   if (!policy) return undefined
   const able = ableOf(adapter, block?.config)
   checkSchedule(policy, able, path, around.timezone, tree)
-  checkWal(policy, able, path, tree)
+  checkStreams(policy, able, path, tree)
   checkCopies(policy, path, around.storeNames, tree)
   if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
     tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
@@ -129,7 +128,7 @@ async function readSource(
   const blocks = files?.blocks ?? (block && new Map([[name, block]]))
   if (!blocks) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
-  const written = { ...settingsOf(name, policy, able, around), ...walOf(policy, able, copies), copies }
+  const written = { ...settingsOf(name, policy, able, around), ...streamsOf(policy, able, copies), copies }
   // The rules of a thousand files are hashed once.
   const rules = files && hashOf(workOf(written, null, around))
   const all = [...blocks].map(([each, one]) => {
@@ -162,7 +161,7 @@ function ableOf(adapter: EngineAdapter, config: unknown): Able {
 function settingsOf(name: string, policy: SourcePolicy, adapter: Able, around: Surroundings): SourceSettings {
   const takes = (kind: ScheduledKind): boolean =>
     adapter.types.includes(kind === 'incremental' ? 'incremental' : 'full')
-  const { wal: _, ...named } = policy.schedule ?? {}
+  const { wal: _, changes: __, ...named } = policy.schedule ?? {}
   const schedule = policy.schedule ? named : takes('incremental') ? DEFAULT_SCHEDULE : DAILY_FULLS
   return {
     name,
@@ -191,24 +190,42 @@ function hooksOf({ before, after, timeout }: NonNullable<SourcePolicy['hooks']>)
   return { before, after, timeout_ms: durationMs(timeout) }
 }
 
-/** Streamed where the schedule says so, and where nothing is said and a store takes it. */
-function walOf(
+/** `changes: stream`: a set every second in which something was committed. */
+const STREAM_MS = 1_000
+
+/** WAL is streamed where the schedule says so, and where nothing is said and a store takes it; changes where the schedule says so. */
+function streamsOf(
   policy: SourcePolicy,
   adapter: Able,
   copies: SourceSettings['copies'],
-): Pick<SourceSettings, 'wal' | 'streams'> {
-  if (adapter.streams !== 'wal') return {}
+): Pick<SourceSettings, 'wal' | 'changes' | 'streams'> {
+  const { streams } = adapter
+  if (streams === undefined) return {}
+  const { wal, changes } = policy.schedule ?? {}
+  if (streams === 'changes') {
+    if (changes === undefined) return { streams }
+    return { streams, changes: changes === 'stream' ? STREAM_MS : durationMs(changes) }
+  }
   const taken = copies.some(({ classes }) => classes === 'all' || classes.includes('wal'))
-  const wanted = policy.schedule ? policy.schedule.wal !== undefined : taken
-  return wanted ? { streams: 'wal', wal: 'stream' } : { streams: 'wal' }
+  return (policy.schedule ? wal !== undefined : taken) ? { streams, wal: 'stream' } : { streams }
 }
 
-function checkWal(policy: SourcePolicy, adapter: Able, path: KeyPath, tree: YamlTree): void {
-  if (policy.schedule?.wal === undefined) return
-  const at = [...path, 'schedule', 'wal']
-  if (adapter.streams !== 'wal') tree.problems.add(at, `${adapter.called} has no WAL to stream`, 'remove this key')
-  const taken = !policy.copies || Object.values(policy.copies).some((c) => c === 'all' || c.includes('wal'))
-  if (!taken) tree.problems.add(at, 'no store takes the WAL', 'add wal to the classes of a store under `copies`')
+const STREAMS = [
+  { key: 'wal', none: 'has no WAL to stream', untaken: 'no store takes the WAL' },
+  { key: 'changes', none: 'has no changes to follow', untaken: 'no store takes change sets' },
+] as const
+
+function checkStreams(policy: SourcePolicy, adapter: Able, path: KeyPath, tree: YamlTree): void {
+  for (const { key, none, untaken } of STREAMS) {
+    const wish = policy.schedule?.[key]
+    if (wish === undefined) continue
+    const at = [...path, 'schedule', key]
+    if (adapter.streams !== key) tree.problems.add(at, `${adapter.called} ${none}`, 'remove this key')
+    const taken = !policy.copies || Object.values(policy.copies).some((c) => c === 'all' || c.includes(key))
+    if (!taken) tree.problems.add(at, untaken, `add ${key} to the classes of a store under \`copies\``)
+    if (wish !== 'stream' && durationMs(wish) < STREAM_MS)
+      tree.problems.add(at, 'a change set is stored once a second at most', 'write stream, or a duration from 1s on')
+  }
 }
 
 /** In the order of the file: the first store that takes a class is written first. */
@@ -221,7 +238,8 @@ function copiesOf(policy: SourcePolicy, stores: readonly string[], order: readon
 function workOf(settings: SourceSettings, fingerprint: unknown, around: Surroundings): unknown {
   const stores = Object.fromEntries(settings.copies.map(({ store }) => [store, around.storeFingerprint(store)]))
   const { hooks: _, keeps_former: __, ...rest } = settings
-  return { settings: { ...rest, schedule: null, wal: null, config_hash: null }, source: fingerprint, stores }
+  const untimed = { ...rest, schedule: null, wal: null, changes: null, config_hash: null }
+  return { settings: untimed, source: fingerprint, stores }
 }
 
 function checkSchedule(policy: SourcePolicy, adapter: Able, path: KeyPath, timezone: string, tree: YamlTree): void {
@@ -245,7 +263,7 @@ function checkSchedule(policy: SourcePolicy, adapter: Able, path: KeyPath, timez
 function checkCopies(policy: SourcePolicy, path: KeyPath, storeNames: readonly string[], tree: YamlTree): void {
   if (!policy.copies) return
   const rules = Object.entries(policy.copies)
-  for (const [store, classes] of rules) {
+  for (const [store] of rules) {
     const at = [...path, 'copies', store]
     if (!storeNames.includes(store)) {
       tree.problems.add(
@@ -253,10 +271,6 @@ function checkCopies(policy: SourcePolicy, path: KeyPath, storeNames: readonly s
         `no store is called ${JSON.stringify(store)}`,
         suggestion(store, storeNames, 'name it under `stores`'),
       )
-    }
-    for (const [i, name] of classes === 'all' ? [] : classes.entries()) {
-      const later = LATER_CLASSES[name]
-      if (later !== undefined) tree.problems.add([...at, i], `${later} is not available yet`, `remove ${name}`)
     }
   }
   const taken = (name: string): boolean => rules.some(([, c]) => c === 'all' || c.some((word) => word === name))

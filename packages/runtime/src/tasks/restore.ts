@@ -3,8 +3,9 @@ import type { Engine, SnapshotFacts } from '@salvor/shared/ports/engine'
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { joinProgress } from './joined-progress.ts'
 import { openChain } from './open-chain.ts'
-import { assertRoom, walBytes } from './room.ts'
+import { openChanges } from './open-changes.ts'
 import { openRecovery } from './open-recovery.ts'
+import { assertRoom, walBytes } from './room.ts'
 import { engineOfBackup, type TaskContext } from './task-context.ts'
 
 /** The target that is no place, but the output of the process. */
@@ -15,7 +16,7 @@ export async function restore(
   input: TaskTable['restore']['input'],
   context: TaskContext,
 ): Promise<TaskTable['restore']['output']> {
-  const { source, target, in_place, tablespaces, parts, recovery: wanted, start } = input
+  const { source, target, in_place, tablespaces, parts, recovery: wanted, changes, start } = input
   const progress = joinProgress(context.progress)
   await using chain = await openChain(input.chain, source, context, progress.bytes)
   const { manifest, content } = chain.full
@@ -24,16 +25,18 @@ export async function restore(
   const { engine_facts } = manifest
   if (start) await assertStartable(engine, manifest.engine, chain.increments.at(-1)?.engine_facts ?? engine_facts)
   await using recovery = wanted ? await openRecovery(wanted, source, context) : null
-  const { increments } = chain
+  await using later = await openChanges(changes, source, context)
+  const increments = [...chain.increments, ...later.increments]
   const request = { target, in_place, increments, engine_facts, tablespaces, parts, recovery: recovery?.request }
   if (target === STREAM) {
     if (!context.output) throw new SalvorError('USAGE', { reason: 'a service has no output', command: 'restore' })
     if (increments.length > 0 || recovery) await assertRoom(context.scratch_dir, chain.source_bytes + walBytes(wanted))
-    return { ...(await engine.restoreStream(content, request, context.output, context.signal)), reached: null }
+    const streamed = await engine.restoreStream(content, request, context.output, context.signal)
+    return { ...streamed, ...(changes && { recovered_to: changes.recovers_to }), reached: null }
   }
   const restored = await engine.restore(content, request, context.signal)
   const reached = start ? await engine.recover!(target, recovery?.request ?? null, context.signal) : null
-  return { ...restored, reached }
+  return { ...restored, ...(changes && { recovered_to: changes.recovers_to }), reached }
 }
 
 /** Before a byte moves. */

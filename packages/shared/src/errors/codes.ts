@@ -1,17 +1,6 @@
-interface ErrorRow {
-  readonly message: string
-  /** Something that can be typed, or done. */
-  readonly hint: string
-  readonly retryable: boolean
-  readonly exit: number
-}
-
-const row = (message: string, hint: string, retryable: boolean, exit = 1): ErrorRow => ({
-  message,
-  hint,
-  retryable,
-  exit,
-})
+import { type ErrorRow, row } from './error-row.ts'
+import { RESTORE_CODES } from './restore-codes.ts'
+import { SOURCE_CODES } from './source-codes.ts'
 
 /** Every failure Salvor names. `docs/errors.md` is made from this table; the comment above a group says when it is normal. */
 export const CODES = {
@@ -50,73 +39,7 @@ export const CODES = {
     2,
   ),
 
-  // Sources: what the database said, without its rows.
-  SOURCE_MISSING: row('{source}: {what} does not exist', 'check `path` of source {source} in the configuration', false),
-  SOURCE_UNREADABLE: row(
-    '{source}: {what} cannot be read: {reason}',
-    'give the user that runs Salvor read and write access to the database and its folder',
-    false,
-  ),
-  SOURCE_NOT_A_DATABASE: row(
-    '{source}: {what} is not a SQLite database (or it is encrypted)',
-    'check `path` of source {source} in the configuration',
-    false,
-  ),
-  SOURCE_DAMAGED: row(
-    '{source}: the database is damaged: {reason}',
-    'check it (SQLite: `PRAGMA integrity_check`; PostgreSQL: stop it, `pg_checksums --check`); the last proven backup is kept: salvor list {source}',
-    false,
-  ),
-  SOURCE_LOCKED: row(
-    '{source}: locked by another program for {seconds} s',
-    'find the program that holds the lock (fuser); Salvor tries again by itself',
-    true,
-  ),
-  SOURCE_CHANGED: row('{source}: the file was replaced while it was copied', 'salvor backup {source}', true),
-  SOURCE_LOG_GREW: row(
-    '{source}: its write-ahead log grew by {grown} while the copy was read (limit {limit})',
-    'back {source} up at a quieter hour, or name a faster store first in `copies`',
-    true,
-  ),
-  SOURCE_STALLED: row(
-    '{source}: a copy would keep its writers waiting for more than {seconds} s',
-    'switch it to WAL (`PRAGMA journal_mode = WAL` in the application), or back it up at a quieter hour',
-    true,
-  ),
-  SOURCE_UNREACHABLE: row(
-    '{source}: cannot connect to {where}: {reason}',
-    'check that the server runs and that {where} is reachable from this machine',
-    true,
-  ),
-  SOURCE_AUTH_FAILED: row(
-    '{source}: the server refused the login of {user}: {reason}',
-    'check the password (`url_file`, `password_file` or ~/.pgpass) and the pg_hba.conf line for replication',
-    false,
-  ),
-  SOURCE_PRIVILEGE_MISSING: row('{source}: {user} may not {what}', '{fix}', false),
-  SOURCE_UNSUPPORTED: row('{source}: {what}', '{fix}', false),
-  SOURCE_BUSY: row('{source}: another run is at work on it', 'wait for it: salvor status', true, 75),
-  SOURCE_BROKE_OFF: row(
-    '{source}: the server ended the copy: {reason}',
-    'look into the server log; Salvor tries again by itself',
-    true,
-  ),
-  DUMP_FAILED: row(
-    '{source}: {program} of {what} failed: {reason}',
-    'look into the server log; Salvor tries again by itself',
-    true,
-  ),
-  PROGRAM_MISSING: row(
-    '{source}: this machine has no {program} of PostgreSQL {major} or newer',
-    'apt install postgresql-client-{major}, or name its folder in verifier.postgres_bin',
-    false,
-  ),
-  FULL_NEEDED: row('{source}: no incremental on {parent}: {reason}', 'salvor backup {source} --type full', false),
-  SOURCE_TLS_FAILED: row(
-    '{source}: no trusted TLS connection to {where}: {reason}',
-    'check sslrootcert and the host name in the URL',
-    false,
-  ),
+  ...SOURCE_CODES,
 
   // Stores.
   STORE_UNREACHABLE: row(
@@ -202,55 +125,7 @@ export const CODES = {
     false,
   ),
 
-  // Restores and proofs.
-  CANNOT_VERIFY_HERE: row('Cannot prove {what} on this machine: {missing} is missing', '{fix}', false, 3),
-  RESTORE_FAILED: row(
-    'The restore into {target} failed: {reason}',
-    'nothing was put in place; look at the reason and run it again',
-    false,
-  ),
-  HOOK_FAILED: row('{source}: the {which} hook failed: {how}', 'look at its output in the log', false),
-  NO_SERVER_HERE: row('No server can be started on this machine: {missing} is missing', '{fix}', false, 2),
-  RECOVERY_FAILED: row(
-    'The server in {target} ended before {wanted}: {reason}',
-    'restore again into a new place, to a target before that (salvor window SOURCE), or look with salvor verify at what is stored',
-    false,
-  ),
-  CHECKS_FAILED: row('{count} of the checks failed: {names}', 'salvor verify {backup} --level restore', false, 4),
-  NO_GOOD_COPY: row(
-    'No store has a good copy of {backup}',
-    'salvor verify {backup} --level checksum; then salvor list',
-    false,
-    4,
-  ),
-
-  // Looking into a backup without restoring it.
-  QUERY_REFUSED: row(
-    '{source}: {what} is refused: a backup is only read',
-    'to change something: salvor restore {source} --to NEW_PLACE',
-    false,
-    2,
-  ),
-  QUERY_FAILED: row('{source}: {reason}', 'look at the SQL: tables and columns are those of that instant', false),
-  NOTHING_TO_COMPARE: row('{source}: {reason}', 'salvor list {source}', false, 2),
-  READING_UNSUPPORTED: row('{source}: it cannot be read where it lies: {reason}', '{fix}', false, 2),
-
-  // Continuous WAL and point-in-time restore.
-  WAL_CONFLICT: row(
-    '{source}: store {store} holds another {name} already: {why}',
-    'two servers write WAL under one source, or a restored one goes on as the old: give each a source of its own',
-    false,
-  ),
-  WAL_NOT_STREAMED: row('{source}: the WAL is not streamed: {reason}', '{fix}', false),
-  WAL_MISSING: row('{source}: {name} is not stored', 'salvor window {source}', false),
-  WAL_DAMAGED: row(
-    '{source}: {count} pieces of WAL are missing or damaged in {store}, the first {first}: {reason}',
-    'salvor window {source}',
-    false,
-    4,
-  ),
-  RECOVERY_NOT_PROVEN: row('{source} does not come back to {to}: {reason}', 'salvor window {source}', false, 4),
-  TARGET_OUTSIDE_WINDOW: row('{source} cannot be restored to {target}: {reason}', 'salvor window {source}', false, 2),
+  ...RESTORE_CODES,
 
   // The product itself.
   CATALOG_UNREACHABLE: row(

@@ -81,6 +81,18 @@ export const EVENTS = {
   /** The WAL of a source is not streamed, or not stored, and has not been for a while. */
   'wal-stream.failed': z.strictObject({ source, error }),
   'wal-stream.recovered': z.strictObject({ source }),
+  /** The pages of a SQLite database that changed until `to_at` are in a store. */
+  'change-set.stored': z.strictObject({
+    source,
+    store,
+    base: z.string(),
+    name: z.string(),
+    to_at: z.string(),
+    size_bytes: z.number(),
+  }),
+  /** The changes of a source are not followed, or not stored, and have not been for a while. */
+  'change-stream.failed': z.strictObject({ source, error }),
+  'change-stream.recovered': z.strictObject({ source }),
   'restore.completed': z.strictObject({
     source,
     backup_id,

@@ -19,6 +19,9 @@ export const SUBSCRIBERS: { readonly [E in EventType]: readonly ServiceName[] } 
   'wal-gap.detected': ['notifier'],
   'wal-stream.failed': ['notifier'],
   'wal-stream.recovered': ['notifier'],
+  'change-set.stored': ['replicator'],
+  'change-stream.failed': ['notifier'],
+  'change-stream.recovered': ['notifier'],
   'restore.completed': ['notifier'],
   'restore.failed': ['notifier'],
 }

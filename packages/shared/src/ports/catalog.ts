@@ -1,10 +1,12 @@
-import type { Backup, BackupType, BackupWithCopies, Copy, CopyState } from '../vocabulary/backup.ts'
+import type { Backup, BackupWithCopies, Copy, CopyState } from '../vocabulary/backup.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Failure, Run, RunProgress, RunState } from '../vocabulary/run.ts'
 import type { ScheduledKind } from '../vocabulary/source.ts'
 import type { ServiceName } from '../vocabulary/service.ts'
-import type { Verification, VerificationLevel } from '../vocabulary/verification.ts'
+import type { Verification } from '../vocabulary/verification.ts'
+import type { ChangeSetFile, ChangeStreamState, StoredChangeSet } from '../vocabulary/change-set.ts'
 import type { StoredWal, WalFile, WalGap, WalKind, WalPosition, WalStreamState } from '../vocabulary/wal.ts'
+import type { CatalogFigures } from './catalog-figures.ts'
 import type { EventType, NewEvent, SalvorEvent } from '../messages/events.ts'
 import type { JobName, JobParams } from '../messages/jobs.ts'
 
@@ -100,38 +102,6 @@ export interface IncidentRow {
   readonly title: string
 }
 
-/** What can be counted about everything in the catalog. Instants by the catalog's clock, sizes in bytes. */
-export interface CatalogFigures {
-  readonly at: Instant
-  /** Instants to which the newest backup that is at least so good brings a source back. */
-  readonly points: readonly {
-    readonly source: string
-    readonly completed: Instant | null
-    readonly verified: Instant | null
-    readonly proven: Instant | null
-  }[]
-  /** When a copy was last found good. */
-  readonly verified: readonly { readonly source: string; readonly level: VerificationLevel; readonly at: Instant }[]
-  /** The newest backup of each source and type. */
-  readonly last: readonly {
-    readonly source: string
-    readonly type: BackupType
-    readonly size_bytes: number
-    readonly source_bytes: number
-    readonly duration_ms: number
-  }[]
-  readonly copies: readonly {
-    readonly store: string
-    readonly state: CopyState
-    readonly count: number
-    readonly bytes: number
-  }[]
-  readonly runs: readonly { readonly job: string; readonly state: RunState; readonly count: number }[]
-  /** Events that a service has not handled and that are not dead; `oldest`: when the first of them was published. */
-  readonly undelivered: readonly { readonly service: string; readonly count: number; readonly oldest: Instant }[]
-  readonly open_incidents: number
-}
-
 export interface AuditInput {
   readonly actor: string
   readonly action: string
@@ -190,6 +160,11 @@ export interface CatalogTransaction {
   recordWalGap(gap: Omit<WalGap, 'detected_at'>): Promise<void>
   /** Replaces what the source's stream said before. */
   recordWalStream(state: Omit<WalStreamState, 'at'>): Promise<void>
+
+  /** A change set that a store has. The same again changes nothing. */
+  recordChangeSet(set: ChangeSetFile, store: string): Promise<void>
+  /** Replaces what the source's change stream said before. */
+  recordChangeStream(state: Omit<ChangeStreamState, 'at'>): Promise<void>
 }
 
 export interface WalFilter {
@@ -198,6 +173,12 @@ export interface WalFilter {
   readonly name?: string
   readonly store?: string
   readonly system_id?: string
+}
+
+export interface ChangeSetFilter {
+  readonly source: string
+  readonly name?: string
+  readonly store?: string
 }
 
 /**
@@ -238,6 +219,13 @@ export interface Catalog {
   walGaps(source: string): Promise<readonly WalGap[]>
   /** What each stream said last. */
   walStreams(): Promise<readonly WalStreamState[]>
+
+  /** Change sets by the instant that they bring, page after page: a day of every second has 86,400. */
+  changeSets(filter: ChangeSetFilter): AsyncIterable<StoredChangeSet>
+  /** The one that brings the newest instant. */
+  lastChangeSet(source: string): Promise<StoredChangeSet | null>
+  /** What each change stream said last. */
+  changeStreams(): Promise<readonly ChangeStreamState[]>
 
   run(id: string): Promise<Run | null>
   runs(filter: RunFilter): Promise<readonly Run[]>

@@ -4,8 +4,10 @@ import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
-import type { ArtifactContent, ArtifactFrames, SnapshotSink } from './artifact.ts'
+import type { ArtifactContent, SnapshotSink } from './artifact.ts'
 import type { Log } from './log.ts'
+import type { ChangeSource } from './changes.ts'
+import type { BackupEntry, ExportFormat, ExportedFile, RestoredAnswer, StateReader, StoredState } from './reading.ts'
 import type { WalSource } from './wal.ts'
 
 /** What a source is, seen without changing it. */
@@ -115,17 +117,6 @@ export interface RestoreParts {
   readonly tables?: readonly string[] | undefined
 }
 
-/** Something in a backup, for people. */
-export interface BackupEntry {
-  /** `DATABASE`, `TABLE`, … */
-  readonly kind: string
-  readonly name: string
-  readonly detail: string
-}
-
-export const EXPORT_FORMATS = ['sql', 'csv'] as const
-export type ExportFormat = (typeof EXPORT_FORMATS)[number]
-
 export interface ExportRequest {
   /** What `restore` brought into a private place. It is changed by the export, and of no use afterwards. */
   readonly restored: string
@@ -137,45 +128,10 @@ export interface ExportRequest {
   readonly engine_facts: SnapshotFacts['engine_facts']
 }
 
-export interface ExportedFile {
-  /** Relative path. Names in it are for people: `tables` of the folder's index says what each file is. */
-  readonly file: string
-  readonly what: string
-  /** Of one table; null: the file is more than rows. */
-  readonly rows: number | null
-}
-
 export interface RestoreFacts {
   /** The instant whose state came back. */
   readonly recovered_to: Instant
   readonly checks: readonly Check[]
-}
-
-/** A state as it lies in the stores: a full, and what changed since. */
-export interface StoredState {
-  readonly full: ArtifactFrames
-  /** Oldest first; the state is the last one's. */
-  readonly increments: readonly ArtifactFrames[]
-}
-
-export type SqlValue = null | number | bigint | string | Uint8Array
-
-/** What a query gives, in order: for each statement that has rows its columns, then the rows in batches. */
-export type QueryPart = { readonly columns: readonly string[] } | { readonly rows: readonly (readonly SqlValue[])[] }
-
-/** A stored state that answers SQL. Nothing of it is written anywhere, and nothing in it can be changed. */
-export interface StateReader extends AsyncDisposable {
-  /**
-   * Runs the statements of `sql` in order; ending the loop early ends the query. One at a time. QUERY_REFUSED for what does more than read,
-   * QUERY_FAILED with what the engine says, ARTIFACT_CORRUPT and those of the STORE_ group for bytes that cannot be had.
-   */
-  query(sql: string, signal: AbortSignal): AsyncGenerator<QueryPart, void, undefined>
-}
-
-/** What a statement gave, values as the server writes them. */
-export interface RestoredAnswer {
-  readonly columns: readonly string[]
-  readonly rows: readonly (readonly (string | null)[])[]
 }
 
 export interface EngineContext {
@@ -230,6 +186,8 @@ export interface Engine {
   ): Promise<SnapshotFacts | null>
   /** The continuous log of the source. Absent: it has none that can be streamed. */
   readonly wal?: WalSource
+  /** The pages that change, all the time. Absent: they cannot be followed. */
+  readonly changes?: ChangeSource
 
   /**
    * Pushes the state of the last of `increments` in the artifact form of a full, from the artifacts alone: the source is not touched.
@@ -311,8 +269,8 @@ export interface EngineAdapter<C = unknown> {
   readonly artifact: string
   /** The same of incrementals: `pages`, `tar`. Absent where there are none. */
   readonly incremental_artifact?: string
-  /** It has a log that can be streamed (`Engine.wal`). */
-  readonly streams?: 'wal'
+  /** It can be followed all the time: its log (`Engine.wal`), or the pages that change (`Engine.changes`). */
+  readonly streams?: 'wal' | 'changes'
   /** Backup types this engine can take now. */
   readonly types: readonly ('full' | 'incremental')[]
   /** What a source of this configuration can do less, and how messages call it. Absent or null: nothing less. */

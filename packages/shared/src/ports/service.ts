@@ -23,10 +23,12 @@ export interface SourceSettings {
   /** Over everything in the configuration that changes what a run would do. */
   readonly config_hash: string
   readonly schedule: Readonly<Partial<Record<ScheduledKind, string>>>
-  /** It has a log that can be streamed. */
-  readonly streams?: 'wal'
+  /** What of it can be followed all the time. */
+  readonly streams?: 'wal' | 'changes'
   /** Its log is streamed without a pause. Absent: it is not. */
   readonly wal?: 'stream'
+  /** Milliseconds between two change sets. Absent: its changes are not followed. */
+  readonly changes?: number
   readonly retention: Readonly<Partial<Record<RetentionClass, string>>>
   /** Stores in order; the worker writes to the first that takes the class. */
   readonly copies: readonly { readonly store: string; readonly classes: 'all' | readonly string[] }[]

@@ -1,9 +1,10 @@
-import type { RestoredAnswer } from './engine.ts'
+import type { RestoredAnswer } from './reading.ts'
 import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
-import type { BackupEntry, ExportedFile, ExportFormat, RestoreParts } from './engine.ts'
+import type { RestoreParts } from './engine.ts'
+import type { BackupEntry, ExportedFile, ExportFormat } from './reading.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
 
@@ -29,6 +30,19 @@ export interface WalFault {
   readonly name: string
   readonly missing: boolean
   readonly reason: string
+}
+
+/** Change sets to lay over a backup, oldest first. */
+export interface ChangesInput {
+  readonly recovers_to: Instant
+  readonly sets: readonly {
+    readonly store: string
+    readonly base: string
+    readonly name: string
+    readonly document_sha256: string
+    readonly to_at: Instant
+    readonly state_sha256: string | null
+  }[]
 }
 
 /** Heavy halves of jobs. Each runs in a child process of its own, so that the service's event loop stays free and a crash is one run's. */
@@ -162,6 +176,7 @@ export interface TaskTable {
       readonly recovery?: RecoveryInput | undefined
       /** A server is run on it to the target, and stopped. */
       readonly start?: boolean | undefined
+      readonly changes?: ChangesInput | undefined
       /** New places by former ones. */
       readonly tablespaces?: Readonly<Record<string, string>> | undefined
       readonly parts?: RestoreParts | undefined

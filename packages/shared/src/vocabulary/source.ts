@@ -21,6 +21,8 @@ export const Schedule = z.strictObject({
   >),
   /** The WAL of PostgreSQL, all the time: no cron. */
   wal: z.literal('stream').optional(),
+  /** The pages of a SQLite database that change: every second, or at most this often. */
+  changes: z.union([z.literal('stream'), Duration]).optional(),
 })
 export const Retention = z.strictObject(
   Object.fromEntries(RETENTION_CLASSES.map((k) => [k, Duration.optional()])) as Record<

@@ -10,6 +10,7 @@ import { runContract } from './catalog-runs.ts'
 import type { OpenCatalog } from './catalog-samples.ts'
 import { sourceContract } from './catalog-sources.ts'
 import { transactionContract } from './catalog-transactions.ts'
+import { changesContract } from './catalog-changes.ts'
 import { walContract } from './catalog-wal.ts'
 
 export { type CatalogUnderTest, type OpenCatalog, sampleHolderAlive, testIds } from './catalog-samples.ts'
@@ -31,5 +32,6 @@ export function catalogContract(name: string, open: OpenCatalog): void {
     leaseContract(open)
     auditContract(open)
     walContract(open)
+    changesContract(open)
   })
 }

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, openSync, writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import Database from 'better-sqlite3'
 
@@ -120,11 +120,15 @@ export interface Writer extends AsyncDisposable {
   kill(): Promise<void>
 }
 
+export interface WriterOptions {
+  readonly tps: number
+  readonly busy_timeout_ms?: number
+  /** A file that gets a line for each transaction: its number, and microseconds of the wall clock before BEGIN and after COMMIT. */
+  readonly times?: string
+}
+
 /** Another process that commits `tps` transactions of 5 statements a second; starts to write before it returns. */
-export async function startWriter(
-  path: string,
-  options: { readonly tps: number; readonly busy_timeout_ms?: number },
-): Promise<Writer> {
+export async function startWriter(path: string, options: WriterOptions): Promise<Writer> {
   const child = fork(fileURLToPath(import.meta.url), [WRITER_FLAG, path, JSON.stringify(options)], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -160,13 +164,16 @@ export async function startWriter(
   }
 }
 
+const micros = (): number => Math.round((performance.timeOrigin + performance.now()) * 1000)
+
 const WRITER_FLAG = '--clinic-writer'
 
-function runWriter(path: string, options: { readonly tps: number; readonly busy_timeout_ms?: number }): void {
+function runWriter(path: string, options: WriterOptions): void {
   const database = new Database(path, { fileMustExist: true, timeout: options.busy_timeout_ms ?? 5_000 })
   database.pragma('synchronous = NORMAL')
   database.pragma('foreign_keys = ON')
   const commit = prepareVisit(database)
+  const log = options.times === undefined ? null : openSync(options.times, 'a')
   const times: number[] = []
   let errors = 0
   let lastError: string | null = null
@@ -178,8 +185,10 @@ function runWriter(path: string, options: { readonly tps: number; readonly busy_
     for (let burst = 0; committed + errors < due && burst < 200; burst += 1) {
       const start = performance.now()
       try {
+        const before = micros()
         commit(committed)
         committed += 1
+        if (log !== null) writeSync(log, `${committed} ${before} ${micros()}\n`)
       } catch (error) {
         errors += 1
         lastError = error instanceof Error ? error.message : 'unknown'
@@ -225,5 +234,5 @@ function prepareVisit(database: Database.Database): (n: number) => void {
 }
 
 if (process.argv[2] === WRITER_FLAG && process.argv[3] && process.argv[4]) {
-  runWriter(process.argv[3], JSON.parse(process.argv[4]) as { tps: number })
+  runWriter(process.argv[3], JSON.parse(process.argv[4]) as WriterOptions)
 }

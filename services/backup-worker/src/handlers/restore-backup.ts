@@ -1,6 +1,7 @@
 import { chainAddresses } from '@salvor/runtime/chain-addresses'
 import type { JobHandler } from '@salvor/shared/ports/service'
 import { betweenHooks } from '../between-hooks.ts'
+import { keepQuiet } from '../changes/quiet.ts'
 import { recoveryTo } from '../recovery-to.ts'
 import { saveFirst } from '../save-first.ts'
 
@@ -11,8 +12,9 @@ export const restoreBackup: JobHandler<'restore-backup'> = {
     const backup = await deps.catalog.backup(backup_id)
     const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
-    const recovery = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : undefined
-    const input = { source: backup.source, chain, target, in_place, tablespaces, parts, recovery, start }
+    const beyond = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : {}
+    await using _quiet = in_place ? await keepQuiet(deps, backup.source, signal) : null
+    const input = { source: backup.source, chain, target, in_place, tablespaces, parts, ...beyond, start }
     const restore = async () => {
       const saved = in_place ? await saveFirst(run, deps, backup.source, target, signal) : []
       const restored = await deps.tasks.run('restore', input, progress, signal)

@@ -3,20 +3,17 @@ import type { Deps } from '@salvor/shared/ports/service'
 import type { WalProgress } from '@salvor/shared/ports/wal'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { WalFile } from '@salvor/shared/vocabulary/wal'
+import { StreamIncident } from '../stream-incident.ts'
 
-/** A server that restarts, or a store that stumbles, wakes nobody. */
-const TOLD_AFTER_MS = 120_000
 const SAID_EVERY_MS = 5_000
+const WORDS = { failed: 'wal-stream.failed', recovered: 'wal-stream.recovered', condition: 'wal' } as const
 const CAUSE = { service: 'backup-worker' } as const
 
 /** What is told of a stream: to the catalog every few seconds, to people when it has not worked for a while, and when it does again. */
 export class StreamHealth {
   readonly #deps: Deps
   readonly #source: string
-  #badSince: number | null = null
-  #told: string | null = null
-  /** It is known that no incident is open that this stream could end. */
-  #settled = false
+  readonly #incident: StreamIncident
   #saidAt = Number.NEGATIVE_INFINITY
   #saying = false
   #coveredUntil: Instant | null = null
@@ -24,6 +21,7 @@ export class StreamHealth {
   constructor(deps: Deps, source: string) {
     this.#deps = deps
     this.#source = source
+    this.#incident = new StreamIncident(deps, source, WORDS)
   }
 
   /** The stream ended by this error. Never rejects. */
@@ -31,7 +29,7 @@ export class StreamHealth {
     const { log } = this.#deps
     log.warn({ source: this.#source, error }, 'WAL is not streamed')
     try {
-      await this.#bad(error)
+      await this.#incident.bad(error)
     } catch (cause) {
       // A catalog that is away: it is told once that is back, by the next try.
       log.warn({ source: this.#source, error: cause }, 'that the WAL is not streamed could not be told')
@@ -62,49 +60,9 @@ export class StreamHealth {
     const words = { trouble: trouble?.message ?? null, covered_until: this.#coveredUntil }
     try {
       await catalog.transaction(CAUSE, (tx) => tx.recordWalStream({ source: this.#source, ...positions, ...words }))
-      await (trouble === null ? this.#good() : this.#bad(trouble))
+      await (trouble === null ? this.#incident.good() : this.#incident.bad(trouble))
     } catch (error) {
       log.debug({ source: this.#source, error }, 'the state of the stream was not recorded')
     }
-  }
-
-  async #good(): Promise<void> {
-    this.#badSince = null
-    if (this.#settled) return
-    const wasTold = this.#told !== null || (await this.#isOpen())
-    if (!wasTold) {
-      this.#settled = true
-      return
-    }
-    const data = { source: this.#source }
-    await this.#deps.catalog.transaction(CAUSE, async (tx) => {
-      await tx.publish({ type: 'wal-stream.recovered', subject: this.#source, data })
-    })
-    this.#told = null
-    this.#settled = true
-  }
-
-  /** Told at once where only a person can help, else once it has lasted; and once. */
-  async #bad(error: SalvorError): Promise<void> {
-    const now = this.#deps.clock.monotonicMs()
-    this.#badSince ??= now
-    this.#settled = false
-    if (error.retryable && now - this.#badSince < TOLD_AFTER_MS) return
-    // By its code: texts carry positions that move.
-    if (this.#told === error.code) return
-    // Told by the worker before this one, or before its restart.
-    if (this.#told === null && (await this.#isOpen())) {
-      this.#told = error.code
-      return
-    }
-    const data = { source: this.#source, error: error.toFailure() }
-    await this.#deps.catalog.transaction(CAUSE, async (tx) => {
-      await tx.publish({ type: 'wal-stream.failed', subject: this.#source, data })
-    })
-    this.#told = error.code
-  }
-
-  async #isOpen(): Promise<boolean> {
-    return (await this.#deps.catalog.openIncidents()).some(({ key }) => key === `${this.#source}/wal`)
   }
 }

@@ -3,11 +3,12 @@ import { walStores } from '@salvor/policy/copies'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
 import { claimSource } from '../claim-source.ts'
-import type { StreamHealth } from './stream-health.ts'
+import type { StreamKind } from '../stream-sources.ts'
+import { StreamHealth } from './stream-health.ts'
 import { StoreSink } from './store-sink.ts'
 
 /** Streams one source until it fails or the signal aborts; returns at once where another worker has it. */
-export async function streamSource(deps: Deps, name: string, health: StreamHealth, signal: AbortSignal): Promise<void> {
+async function streamSource(deps: Deps, name: string, health: StreamHealth, signal: AbortSignal): Promise<void> {
   const source = deps.settings().sources.get(name)
   const engine = deps.engine(name)
   const store = source && walStores(source)[0]
@@ -29,4 +30,13 @@ export async function streamSource(deps: Deps, name: string, health: StreamHealt
   } finally {
     await sink.ended()
   }
+}
+
+/** The continuous log of PostgreSQL. */
+export const walStreaming: StreamKind = {
+  wanted: ({ wal, config_hash }) => (wal === undefined ? null : config_hash),
+  open(deps, source) {
+    const health = new StreamHealth(deps, source)
+    return { run: (signal) => streamSource(deps, source, health, signal), failed: (error) => health.failed(error) }
+  },
 }

@@ -1,0 +1,59 @@
+import { changeGaps, changeLines } from '@salvor/policy/change-line'
+import { gatherChangeFacts } from '@salvor/runtime/change-facts'
+import type { Runtime } from '@salvor/runtime/open-runtime'
+import { EXIT } from '@salvor/shared/errors/exit-codes'
+import { elapsedMs } from '@salvor/shared/vocabulary/instant'
+import pc from 'picocolors'
+import { done, span, table, type Answer } from '../output.ts'
+
+/** `salvor window` of a source with change sets: stretches of them, backups alone, and the gaps. */
+export async function changesWindow({ deps }: Runtime, source: string, from: string | null): Promise<Answer> {
+  const facts = await gatherChangeFacts(deps, source, from)
+  const lines = changeLines(facts)
+  const within = new Set(lines.flatMap(({ bases }) => bases.map(({ backup_id }) => backup_id)))
+  const stretches = [
+    ...lines.map(({ bases, sets, ...ends }) => {
+      return { ...ends, backups: bases.map(({ backup_id }) => backup_id), change_sets: sets.length }
+    }),
+    ...facts.bases
+      .filter(({ backup_id }) => !within.has(backup_id))
+      .map(({ backup_id, consistent_at: at }) => {
+        return { earliest_at: at, latest_at: at, backups: [backup_id], change_sets: 0 }
+      }),
+  ].toSorted((a, b) => (a.earliest_at < b.earliest_at ? -1 : 1))
+  const gaps = changeGaps(facts)
+  const { stream } = facts
+  const now = await deps.catalog.now()
+  const head = ['EARLIEST (UTC)', 'LATEST (UTC)', 'BACKUPS', 'CHANGE SETS'].map((word) => pc.dim(word))
+  const rows = stretches.map((stretch) => [
+    shown(stretch.earliest_at),
+    stretch.latest_at === stretch.earliest_at ? pc.dim('this instant alone') : shown(stretch.latest_at),
+    String(stretch.backups.length),
+    String(stretch.change_sets),
+  ])
+  const text = [
+    ...(rows.length === 0
+      ? [pc.yellow(`${source} has no backup that can be read: salvor backup ${source}`)]
+      : table([head, ...rows])),
+    ...gaps.map(({ from_at, to_at, reason }) => `${pc.red('gap')}  ${shown(from_at)} to ${shown(to_at)}: ${reason}`),
+    ...(stream ? [streamLine(stream, now)] : []),
+  ]
+  return done({ source, stretches, gaps, stream }, text, EXIT.done)
+}
+
+const shown = (at: string): string => at.replace('T', ' ').replace('Z', '')
+
+function streamLine(
+  {
+    method,
+    covered_until,
+    trouble,
+    at,
+  }: { method: string | null; covered_until: string | null; trouble: string | null; at: string },
+  now: string,
+): string {
+  if (trouble !== null) return `${pc.red('stream')}  ${trouble} ${pc.dim(`(${shown(at)})`)}`
+  const behind = span(Math.max(0, elapsedMs(covered_until ?? at, now)))
+  const how = method === 'scan' ? ', by comparing every page, since a rollback journal tells nothing' : ''
+  return pc.dim(`stream  everything committed until ${behind} ago is stored${how} (said ${shown(at)})`)
+}

@@ -1,0 +1,105 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
+import type { ReportOf } from '../child/messages.ts'
+import { instantOfTicks } from '../site.ts'
+import type { SqliteProcess } from '../sqlite-process.ts'
+import type { PendingSet } from './pending-set.ts'
+import { LogBroken, type LogPosition, WalFile } from './wal-file.ts'
+
+/** What one look at the log found. */
+export interface Look {
+  /** Everything committed until then, and nothing else, was read. */
+  readonly at: Instant
+  readonly changed: boolean
+  readonly log_bytes: number
+}
+
+/** Reads the log snapshot by snapshot: the child holds them, this process reads the bytes. */
+export class LogFollower {
+  readonly #sqlite: SqliteProcess
+  readonly #wal: WalFile
+  readonly #now: () => Instant
+  #position: LogPosition | null = null
+  #isHeld = false
+
+  constructor(sqlite: SqliteProcess, wal: WalFile, now: () => Instant) {
+    this.#sqlite = sqlite
+    this.#wal = wal
+    this.#now = now
+  }
+
+  /** Null: the log is empty. */
+  get position(): LogPosition | null {
+    return this.#position
+  }
+
+  /** Takes the first snapshot. With a position that the log still holds, what came behind it goes into `pending`: true. */
+  async begin(resume: LogPosition | null, pending: PendingSet): Promise<Look & { readonly resumed: boolean }> {
+    const { report, look } = await this.#snapshot()
+    const resumed = resume !== null && report.log >= resume.frames && (await this.#wal.holds(resume))
+    if (resumed) await this.#take(resume, report.log, pending)
+    else this.#position = report.log === 0 ? null : await this.#wal.positionAt(report.log)
+    this.#read(true)
+    return { ...look, resumed }
+  }
+
+  /** Reads what was committed since the last look. `hold`: nobody resets the log until the next one. LogBroken: frames were lost. */
+  async look(pending: PendingSet, hold: boolean): Promise<Look> {
+    const { report, look } = await this.#snapshot()
+    if (report.changed || !this.#isHeld) await this.#follow(report, pending)
+    this.#read(hold)
+    return look
+  }
+
+  /**
+   * Lets the log begin anew; what was committed since the last look is read on the way. `whole` false: somebody was committing too much,
+   * or an old snapshot of another program is in the way.
+   */
+  async reset(pending: PendingSet): Promise<{ readonly whole: boolean; readonly look: Look | null }> {
+    this.#sqlite.tell({ command: 'reset' })
+    let report = await this.#sqlite.next('advanced', 'moved', 'overran')
+    let look: Look | null = null
+    if (report.report === 'advanced') {
+      await this.#follow(report, pending)
+      this.#read(true)
+      look = this.#lookOf(report)
+      report = await this.#sqlite.next('moved', 'overran')
+    }
+    if (report.report !== 'moved') throw overran()
+    return { whole: report.whole, look }
+  }
+
+  async #follow({ log }: ReportOf<'advanced'>, pending: PendingSet): Promise<void> {
+    const before = this.#position
+    if (log === 0) this.#position = null
+    else await this.#take(before, log, pending)
+    const same = this.#position?.salts === before?.salts
+    if (!this.#isHeld && !same) throw new LogBroken('it began anew while it was not held')
+  }
+
+  async #take(from: LogPosition | null, log: number, pending: PendingSet): Promise<void> {
+    const { position, page_count } = await this.#wal.readFrames(from, log, (page, image) => pending.add(page, image))
+    this.#position = position
+    if (page_count > 0) pending.page_count = page_count
+  }
+
+  async #snapshot(): Promise<{ readonly report: ReportOf<'advanced'>; readonly look: Look }> {
+    this.#sqlite.tell({ command: 'advance' })
+    const report = await this.#sqlite.next('advanced', 'overran')
+    if (report.report === 'overran') throw overran()
+    return { report, look: this.#lookOf(report) }
+  }
+
+  #lookOf({ at, changed, log }: ReportOf<'advanced'>): Look {
+    return { at: instantOfTicks(at, this.#now), changed, log_bytes: log * this.#wal.frameBytes }
+  }
+
+  #read(hold: boolean): void {
+    this.#sqlite.tell({ command: 'read', hold })
+    this.#isHeld = hold
+  }
+}
+
+function overran(): SalvorError {
+  return new SalvorError('TASK_DIED', { task: 'the SQLite helper', how: 'a machine too slow for a short lock' })
+}

@@ -1,0 +1,67 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
+import { openRaw } from '../raw-file.ts'
+import type { Found, Site } from '../site.ts'
+import { scanSet } from './scan-set.ts'
+
+const COUNTER_AT = 24
+const BASE_LOOK_MS = 5_000
+
+/**
+ * Rollback journal: no log tells what changes. Where the file's change counter moved, every page is compared with the newest backup; each
+ * set stands on that backup alone.
+ */
+export async function followByScans(
+  site: Site,
+  found: Found,
+  request: ChangeStreamRequest,
+  sink: ChangeSink,
+  signal: AbortSignal,
+): Promise<never> {
+  let lost = request.resume && 'the database was not followed before this set'
+  let stored: string | null = null
+  let covered_until: Instant | null = null
+  for (let refused: string | null = null; ;) {
+    const before = site.context.now()
+    const counter = await changeCounter(site, found)
+    if (counter === stored) covered_until = before
+    else {
+      const base = await sink.base()
+      if (base === null || base.id === refused) {
+        await pause(BASE_LOOK_MS, undefined, { signal })
+        continue
+      }
+      const begun = performance.now()
+      try {
+        await using scanned = await scanSet(site, { base, lost, position: null }, signal)
+        await scanned.store(sink)
+        covered_until = scanned.at
+        stored = counter
+        lost = null
+      } catch (error) {
+        if (!(error instanceof SalvorError) || error.code !== 'FULL_NEEDED') throw error
+        refused = base.id
+        await sink.fullNeeded(error.facts['reason'] ?? error.message)
+      }
+      await pause((performance.now() - begun) / site.limits.scan_share, undefined, { signal })
+    }
+    sink.progress({ method: 'scan', covered_until, log_bytes: 0, trouble: null })
+    await pause(request.every_ms, undefined, { signal })
+  }
+}
+
+/** With the file that it is in. It moves with every commit, before that counts. */
+async function changeCounter(site: Site, { path }: Found): Promise<string> {
+  const { source } = site.context
+  const raw = await openRaw(path)
+  try {
+    if (raw.header?.wal) throw new SalvorError('SOURCE_CHANGED', { source })
+    const bytes = Buffer.alloc(4)
+    await raw.handle.read(bytes, 0, 4, COUNTER_AT)
+    return `${raw.stat.dev} ${raw.stat.ino} ${bytes.readUInt32BE(0)}`
+  } finally {
+    await raw.handle.close()
+  }
+}

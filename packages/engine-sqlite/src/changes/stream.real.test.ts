@@ -1,0 +1,210 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, renameSync, statSync } from 'node:fs'
+import { availableParallelism, loadavg } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { shifted } from '@salvor/shared/vocabulary/instant'
+import { now, openBench } from '@salvor/testkit/fakes/engine-context'
+import { openElsewhere } from '@salvor/testkit/real/sqlite-elsewhere'
+import { assertInvariant, createClinic, startWriter } from '@salvor/testkit/real/sqlite-writer'
+import { expect, test } from 'vitest'
+import { LIMITS } from '../config.ts'
+import { committedBy, MemorySink, startStream, until } from './stream.fixture.ts'
+
+const ROUNDS = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 200 : 12
+
+/** Until everything that is committed by now is in the sink. */
+async function caughtUp(sink: MemorySink): Promise<void> {
+  const at = now()
+  await until('everything is stored', () => (sink.seen?.covered_until ?? '') > at)
+}
+
+test('what comes back at any instant under 200 transactions a second is exactly what was committed by then, also across a backup', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 500 })
+  const sink = new MemorySink(bench, path)
+  await sink.backup()
+  const times = bench.path('times')
+  await using writer = await startWriter(path, { tps: 200, times })
+  await using stream = startStream(bench, path, sink)
+  await until('a first set', () => sink.sets.length > 0)
+  await sleep(1_000)
+  const { route } = await sink.backup()
+  await sleep(1_000)
+  const stats = await writer.stop()
+  await caughtUp(sink)
+  await stream.stop()
+  const [first, last] = [sink.sets[0]!.to_at, sink.sets.at(-1)!.to_at]
+  // The log never broke off, it was never held for long, and the backup found its moment beside the stream.
+  expect(sink.sets.filter(({ stands_on }) => stands_on === 'base')).toHaveLength(1)
+  expect(statSync(`${path}-wal`).size).toBeLessThan(20e6)
+  // With more work than processors a thread may be put aside at any moment.
+  const overloaded = (loadavg()[0] ?? 0) > availableParallelism()
+  expect(overloaded || route === 'freeze', route).toBe(true)
+  expect(stats.errors).toBe(0)
+  const copy = bench.path('copy.db')
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    const at = shifted(first, Math.random() * (Date.parse(last) - Date.parse(first)))
+    const recovered = await sink.state(copy, at)
+    expect(recovered <= at).toBe(true)
+    const { transactions } = assertInvariant(copy)
+    const { least, most } = committedBy(times, recovered)
+    const exact = transactions >= least && transactions <= most && most - least < 20
+    expect([recovered, exact, least, transactions, most]).toEqual([recovered, true, least, transactions, most])
+  }
+  expect(await sink.restore(copy, last)).toBe(last)
+  expect(assertInvariant(copy).transactions).toBe(stats.committed)
+})
+
+test('a stream that was away goes on where the log still stands, and says what is lost where it does not', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 200 })
+  await using application = await openElsewhere(path)
+  await application.exec(`CREATE TABLE marks (at TEXT); INSERT INTO marks VALUES ('before')`)
+  const sink = new MemorySink(bench, path)
+  const copy = bench.path('copy.db')
+  const marks = async (): Promise<unknown> => {
+    await caughtUp(sink)
+    await sink.state(copy, now())
+    await using restored = await openElsewhere(copy)
+    return await restored.get('SELECT group_concat(at) FROM marks')
+  }
+  await sink.backup()
+  {
+    await using stream = startStream(bench, path, sink)
+    await until('a first set', () => sink.sets.length > 0)
+    await application.exec(`INSERT INTO marks VALUES ('seen')`)
+    expect(await marks()).toBe('before,seen')
+    await stream.stop()
+  }
+  await application.exec(`INSERT INTO marks VALUES ('away')`)
+  {
+    await using stream = startStream(bench, path, sink)
+    expect(await marks()).toBe('before,seen,away')
+    expect(sink.sets.map(({ stands_on }) => stands_on)).toEqual(['base', 'previous', 'previous'])
+    await stream.stop()
+  }
+  // Its frames are gone, and others have taken their place.
+  await application.exec(
+    `INSERT INTO marks VALUES ('reset'); PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO marks VALUES ('anew')`,
+  )
+  await using stream = startStream(bench, path, sink)
+  expect(await marks()).toBe('before,seen,away,reset,anew')
+  expect(sink.sets.at(-1)).toMatchObject({ stands_on: 'base', method: 'scan' })
+  expect(sink.sets.at(-1)!.lost).toMatch(/log was reset/)
+
+  // Another file takes the name: the stream ends, and begins on what lies there now.
+  await application[Symbol.asyncDispose]()
+  for (const end of ['-wal', '-shm']) if (existsSync(path + end)) renameSync(path + end, `${path}.old${end}`)
+  renameSync(path, `${path}.old`)
+  createClinic(path, { rows: 20 })
+  const error = (await stream.ended) as SalvorError
+  expect([error.code, error.retryable]).toEqual(['SOURCE_CHANGED', true])
+  await using other = startStream(bench, path, sink)
+  await until('the new file', () => sink.refusals.length > 0 || sink.sets.at(-1)!.page_count < 100)
+  await other.stop()
+})
+
+test('others may checkpoint, TRUNCATE and VACUUM beside it; while nothing can be stored one set gathers everything', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 300 })
+  const sink = new MemorySink(bench, path)
+  await sink.backup()
+  await using application = await openElsewhere(path)
+  await application.exec('PRAGMA busy_timeout = 5000')
+  await using writer = await startWriter(path, { tps: 100 })
+  await using stream = startStream(bench, path, sink, { limits: { ...LIMITS, log_frames: 50 } })
+  await until('a first set', () => sink.sets.length > 0)
+  for (const sql of ['PRAGMA wal_checkpoint(TRUNCATE)', 'VACUUM', 'PRAGMA wal_checkpoint(RESTART)']) {
+    await application.exec(sql)
+    await sleep(300)
+  }
+  const down = new SalvorError('STORE_UNREACHABLE', { store: 'local', reason: 'it is down' })
+  sink.before = () => {
+    throw down
+  }
+  const stored = sink.sets.length
+  await until('it is told', () => sink.seen?.trouble?.code === 'STORE_UNREACHABLE')
+  await sleep(1_200)
+  expect(sink.sets).toHaveLength(stored)
+  sink.before = () => undefined
+  const { committed, errors } = await writer.stop()
+  await caughtUp(sink)
+  await stream.stop()
+  expect(errors).toBe(0)
+  expect(sink.sets.length - stored).toBeLessThan(5)
+  expect(sink.sets.filter(({ stands_on }) => stands_on === 'base')).toHaveLength(1)
+  await sink.state(bench.path('copy.db'), now())
+  expect(assertInvariant(bench.path('copy.db')).transactions).toBe(committed)
+})
+
+test('the process that holds the log is killed while another worker follows the same database: nothing is lost to either', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 100 })
+  const sinks = [new MemorySink(bench, path), new MemorySink(bench, path, 'b')] as const
+  for (const sink of sinks) await sink.backup()
+  // A log that is never reset, so that it still stands after the kill.
+  const limits = { ...LIMITS, log_frames: 1e9 }
+  await using application = await openElsewhere(path)
+  await application.exec('PRAGMA wal_autocheckpoint = 0')
+  await using other = startStream(bench, path, sinks[1], { limits })
+  await until('a first set of the other', () => sinks[1].sets.length > 0)
+  const before = childProcesses()
+  const first = startStream(bench, path, sinks[0], { limits })
+  await until('a first set', () => sinks[0].sets.length > 0)
+  await application.exec(`CREATE TABLE marks (at TEXT); INSERT INTO marks VALUES ('seen')`)
+  await caughtUp(sinks[0])
+  for (const pid of childProcesses()) if (!before.includes(pid)) process.kill(pid, 'SIGKILL')
+  const error = (await first.ended) as SalvorError
+  expect([error.code, error.retryable]).toEqual(['TASK_DIED', true])
+  await application.exec(`INSERT INTO marks VALUES ('after')`)
+  await using again = startStream(bench, path, sinks[0], { limits })
+  for (const sink of sinks) {
+    await caughtUp(sink)
+    await sink.state(bench.path('copy.db'), now())
+    await using copy = await openElsewhere(bench.path('copy.db'))
+    expect(await copy.get('SELECT group_concat(at) FROM marks')).toBe('seen,after')
+    expect(sink.sets.filter(({ stands_on }) => stands_on === 'base')).toHaveLength(1)
+  }
+  await Promise.all([again.stop(), other.stop()])
+})
+
+test('a database with a rollback journal is compared with its backup where it changed, and only there', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 100, journal: 'delete' })
+  const sink = new MemorySink(bench, path)
+  await sink.backup()
+  await using application = await openElsewhere(path)
+  await using stream = startStream(bench, path, sink, { limits: { ...LIMITS, scan_share: 1 } })
+  await until('a first set', () => sink.sets.length > 0)
+  for (const mark of ['one']) {
+    const stored = sink.sets.length
+    await application.exec(`CREATE TABLE ${mark} (x); INSERT INTO ${mark} VALUES (1)`)
+    await until('another set', () => sink.sets.length > stored)
+    await caughtUp(sink)
+    const recovered = await sink.restore(bench.path('copy.db'), now())
+    expect(recovered).toBe(sink.sets.at(-1)!.to_at)
+    await using copy = await openElsewhere(bench.path('copy.db'))
+    expect(await copy.get(`SELECT count(*) FROM ${mark}`)).toBe(1)
+  }
+  expect(sink.sets.map(({ method, stands_on, lost }) => `${method} ${stands_on} ${lost}`)).toEqual(
+    sink.sets.map(() => 'scan base null'),
+  )
+  const { length } = sink.sets
+  await sleep(1_000)
+  expect(sink.sets).toHaveLength(length)
+  await stream.stop()
+})
+
+/** Of this process. */
+function childProcesses(): number[] {
+  return execFileSync('pgrep', ['-P', String(process.pid)], { encoding: 'utf8' })
+    .split('\n')
+    .filter(Boolean)
+    .map(Number)
+}

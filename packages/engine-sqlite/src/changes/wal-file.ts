@@ -1,0 +1,173 @@
+import { constants, read } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { addedTo, type Checksum } from './frame-checksum.ts'
+
+const readAt = promisify(read)
+const HEADER_BYTES = 32
+const FRAME_HEADER_BYTES = 24
+const CHUNK_BYTES = 1 << 20
+const LITTLE = 0x377f0682
+const BIG = 0x377f0683
+
+/** Up to where a log was read: which one (its salts), how many frames, and the running checksum behind the last. */
+export interface LogPosition {
+  readonly salts: string
+  readonly frames: number
+  readonly checksum: Checksum
+}
+
+/** A frame is not what it must be: frames were lost, or somebody wrote to the log without SQLite. */
+export class LogBroken extends Error {}
+
+interface Generation {
+  readonly salts: string
+  readonly big_endian: boolean
+  readonly page_size: number
+  readonly checksum: Checksum
+}
+
+/**
+ * The write-ahead log as bytes, in a process that has no SQLite handle on the database. Only frames that a snapshot holds are read, while
+ * that snapshot or an older one is held: then they do not change.
+ */
+export class WalFile implements AsyncDisposable {
+  readonly #path: string
+  readonly #page_size: number
+  #handle: FileHandle | null = null
+
+  constructor(databasePath: string, pageSize: number) {
+    this.#path = `${databasePath}-wal`
+    this.#page_size = pageSize
+  }
+
+  get frameBytes(): number {
+    return FRAME_HEADER_BYTES + this.#page_size
+  }
+
+  /** The present log, at the end of its frame `frames`, as the frame itself says. LogBroken: there is no such frame. */
+  async positionAt(frames: number): Promise<LogPosition> {
+    const generation = await this.#generation()
+    return { salts: generation.salts, frames, checksum: await this.#checksumAt(frames, generation) }
+  }
+
+  /** Whether the log still is the one of that position, with that frame in it. */
+  async holds({ salts, frames, checksum }: LogPosition): Promise<boolean> {
+    try {
+      const generation = await this.#generation()
+      if (generation.salts !== salts) return false
+      const found = await this.#checksumAt(frames, generation)
+      return found.a === checksum.a && found.b === checksum.b
+    } catch (error) {
+      if (error instanceof LogBroken) return false
+      throw error
+    }
+  }
+
+  /**
+   * Reads the frames behind `from` up to frame `to`, in order, each checked. `onPage` gets page number and image, valid until it returns.
+   * `from` of another log: from the first frame on. The last frame must end a transaction. LogBroken otherwise. `page_count` 0: there
+   * was nothing to read.
+   */
+  async readFrames(
+    from: LogPosition | null,
+    to: number,
+    onPage: (page: number, image: Buffer) => void,
+  ): Promise<{ readonly position: LogPosition; readonly page_count: number }> {
+    const generation = await this.#generation()
+    const { salts, big_endian } = generation
+    const same = from?.salts === salts
+    if (same && from.frames > to) throw new LogBroken('it became shorter')
+    if (same && from.frames === to) return { position: from, page_count: 0 }
+    let checksum = same ? from.checksum : generation.checksum
+    let frames = same ? from.frames : 0
+    let page_count = 0
+    const size = this.frameBytes
+    const chunk = Buffer.allocUnsafeSlow(Math.max(1, Math.floor(CHUNK_BYTES / size)) * size)
+    while (frames < to) {
+      const bytes = chunk.subarray(0, Math.min(chunk.length, (to - frames) * size))
+      await this.#fill(bytes, HEADER_BYTES + frames * size)
+      for (let at = 0; at < bytes.length; at += size) {
+        const frame = bytes.subarray(at, at + size)
+        checksum = checked(frame, salts, checksum, big_endian, frames + 1)
+        page_count = frame.readUInt32BE(4)
+        onPage(frame.readUInt32BE(0), frame.subarray(FRAME_HEADER_BYTES))
+        frames += 1
+      }
+    }
+    if (page_count === 0) throw new LogBroken(`frame ${to} does not end a transaction`)
+    return { position: { salts, frames, checksum }, page_count }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#handle?.close()
+    this.#handle = null
+  }
+
+  async #generation(): Promise<Generation> {
+    const bytes = Buffer.allocUnsafeSlow(HEADER_BYTES)
+    await this.#fill(bytes, 0)
+    const magic = bytes.readUInt32BE(0)
+    if (magic !== LITTLE && magic !== BIG) throw new LogBroken('it has no header')
+    const big_endian = magic === BIG
+    const checksum = addedTo({ a: 0, b: 0 }, bytes.subarray(0, 24), big_endian)
+    if (checksum.a !== bytes.readUInt32BE(24) || checksum.b !== bytes.readUInt32BE(28))
+      throw new LogBroken('its header is damaged')
+    const page_size = bytes.readUInt32BE(8)
+    if (page_size !== this.#page_size) throw new LogBroken(`it has pages of ${page_size} bytes`)
+    return { salts: bytes.toString('hex', 16, 24), big_endian, page_size, checksum }
+  }
+
+  async #checksumAt(frames: number, { salts, checksum }: Generation): Promise<Checksum> {
+    if (frames === 0) return checksum
+    const head = Buffer.alloc(FRAME_HEADER_BYTES)
+    await this.#fill(head, HEADER_BYTES + (frames - 1) * this.frameBytes)
+    if (head.toString('hex', 8, 16) !== salts) throw new LogBroken(`frame ${frames} is of another log`)
+    return { a: head.readUInt32BE(16), b: head.readUInt32BE(20) }
+  }
+
+  /** The log of this name may have been deleted and made anew, so it is looked at anew where the open one is no longer it. */
+  async #fill(into: Buffer, offset: number): Promise<void> {
+    if (offset === 0) await this.#reopen()
+    const handle = this.#handle
+    if (!handle) throw new LogBroken('it is gone')
+    for (let done = 0; done < into.length;) {
+      const { bytesRead } = await readAt(handle.fd, into, done, into.length - done, offset + done)
+      if (bytesRead === 0) throw new LogBroken(`it ends at byte ${offset + done}`)
+      done += bytesRead
+    }
+  }
+
+  async #reopen(): Promise<void> {
+    const before = this.#handle
+    try {
+      if (before && (await before.stat()).nlink > 0) return
+      await before?.close()
+      this.#handle = await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    } catch (error) {
+      this.#handle = null
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw new LogBroken('it is gone')
+      throw error
+    }
+  }
+}
+
+function checked(frame: Buffer, salts: string, before: Checksum, bigEndian: boolean, number: number): Checksum {
+  if (frame.toString('hex', 8, 16) !== salts) throw new LogBroken(`frame ${number} is of another log`)
+  const head = addedTo(before, frame.subarray(0, 8), bigEndian)
+  const sum = addedTo(head, frame.subarray(FRAME_HEADER_BYTES), bigEndian)
+  if (sum.a === frame.readUInt32BE(16) && sum.b === frame.readUInt32BE(20)) return sum
+  throw new LogBroken(`frame ${number} does not match its checksum`)
+}
+
+/** As text for `ChangePiece.position`, with the file that the log belongs to. */
+export function positionText({ salts, frames, checksum }: LogPosition, inode: bigint): string {
+  return `wal ${inode} ${salts} ${frames} ${checksum.a} ${checksum.b}`
+}
+
+/** Null: text of no position in the log of that file. */
+export function parsePosition(text: string | null, inode: bigint): LogPosition | null {
+  const parts = /^wal (\d+) ([0-9a-f]{16}) (\d+) (\d+) (\d+)$/.exec(text ?? '')
+  if (!parts || BigInt(parts[1]!) !== inode) return null
+  return { salts: parts[2]!, frames: Number(parts[3]), checksum: { a: Number(parts[4]), b: Number(parts[5]) } }
+}

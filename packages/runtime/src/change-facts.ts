@@ -1,0 +1,55 @@
+import type { ChangeBase, ChangeFacts } from '@salvor/policy/change-line'
+import type { ChangesPlan } from '@salvor/policy/changes-plan'
+import { bestCopies } from '@salvor/policy/copies'
+import type { Deps } from '@salvor/shared/ports/service'
+import type { ChangesInput } from '@salvor/shared/ports/tasks'
+import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
+import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
+
+/** Whether a point in time of this source is reached by change sets, and not by a log that its server replays. */
+export async function hasChangeSets(deps: Deps, source: string): Promise<boolean> {
+  const isFollowed = deps.settings().sources.get(source)?.streams === 'changes'
+  return isFollowed || (await deps.catalog.lastChangeSet(source)) !== null
+}
+
+/** What a source can be restored to by its backups and change sets, by the catalog alone. `from`: the store to read from where it has the set. */
+export async function gatherChangeFacts(deps: Deps, source: string, from: string | null): Promise<ChangeFacts> {
+  const order = [...(from === null ? [] : [from]), ...deps.settings().stores.keys()]
+  const rank = ({ store }: StoredChangeSet): number => order.indexOf(store)
+  const sets = new Map<string, StoredChangeSet>()
+  for await (const set of deps.catalog.changeSets({ source })) {
+    if (rank(set) === -1) continue
+    const there = sets.get(set.document_sha256)
+    if (!there || rank(set) < rank(there)) sets.set(set.document_sha256, set)
+  }
+  const stream = (await deps.catalog.changeStreams()).find((state) => state.source === source) ?? null
+  return { bases: await basesOf(deps, source), sets: [...sets.values()], stream }
+}
+
+/** Backups that can be read, with what they stand on. */
+async function basesOf(deps: Deps, source: string): Promise<readonly ChangeBase[]> {
+  const backups = (await deps.catalog.backups({ source })).filter(({ type }) => type !== 'pre_restore')
+  const byId = new Map(backups.map((backup) => [backup.id, backup]))
+  const isReadable = (backup: BackupWithCopies): boolean => {
+    if (bestCopies(backup.copies).length === 0) return false
+    if (backup.parent === null) return true
+    const parent = byId.get(backup.parent)
+    return parent !== undefined && isReadable(parent)
+  }
+  return backups.filter(isReadable).map(({ id: backup_id, consistent_at }) => ({ backup_id, consistent_at }))
+}
+
+/** What a task needs to carry out a plan. */
+export function changesInput({ sets, recovers_to }: ChangesPlan): ChangesInput {
+  return {
+    recovers_to,
+    sets: sets.map(({ store, base, name, document_sha256, to_at, state_sha256 }) => ({
+      store,
+      base,
+      name,
+      document_sha256,
+      to_at,
+      state_sha256,
+    })),
+  }
+}

@@ -1,0 +1,91 @@
+import { possibleParents } from '@salvor/policy/chain'
+import { writeChanges } from '@salvor/repository/write-changes'
+import { fetchBase } from '@salvor/runtime/fetch-base'
+import { VERSION } from '@salvor/runtime/version'
+import type { ChangeProgress, ChangeSink } from '@salvor/shared/ports/changes'
+import type { ParentBackup } from '@salvor/shared/ports/engine'
+import type { Deps, SourceSettings } from '@salvor/shared/ports/service'
+import type { ChangePiece, ChangeSetFile } from '@salvor/shared/vocabulary/change-set'
+import type { ChangeHealth } from './change-health.ts'
+
+const CAUSE = { service: 'backup-worker' } as const
+/** Behind a backup whose digests cannot be had an older one may serve. */
+const BASES_TRIED = 3
+const BACKUPS_LOOKED_AT = 50
+
+export interface Place {
+  readonly store: string
+  /** A folder of this stream alone. */
+  readonly folder: string
+  /** The newest set that is stored. */
+  readonly last: ChangeSetFile | null
+  readonly health: ChangeHealth
+  readonly signal: AbortSignal
+}
+
+/** Puts change sets into the first store of the rule, and each into the catalog before it counts as stored. */
+export class ChangeStoreSink implements ChangeSink {
+  readonly #deps: Deps
+  readonly #source: SourceSettings
+  readonly #place: Place
+  #last: string | null
+  #base: ParentBackup | null = null
+
+  constructor(deps: Deps, source: SourceSettings, place: Place) {
+    this.#deps = deps
+    this.#source = source
+    this.#place = place
+    this.#last = place.last?.document_sha256 ?? null
+  }
+
+  async base(): Promise<ParentBackup | null> {
+    const backups = await this.#deps.catalog.backups({ source: this.#source.name, limit: BACKUPS_LOOKED_AT })
+    for (const backup of possibleParents(backups).slice(0, BASES_TRIED)) {
+      if (this.#base?.id === backup.id) return this.#base
+      this.#base = null
+      const { folder, signal } = this.#place
+      const base = await fetchBase(this.#deps, backup, folder, signal)
+      if (base !== null) return (this.#base = base)
+    }
+    return null
+  }
+
+  async store(
+    piece: Omit<ChangePiece, 'previous'>,
+    content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  ): Promise<void> {
+    const { catalog, clock, ids, keyring } = this.#deps
+    const { name: source, encrypt, plain_allowed = false } = this.#source
+    const { store, health, signal } = this.#place
+    const rules = { keyring, encrypt, allowPlain: plain_allowed, level: 1, source }
+    const written = { store: this.#deps.store(store), id: ids.next(), timestamp: clock.now(), tool_version: VERSION }
+    const set = { piece: { ...piece, previous: this.#last }, content }
+    const file = await writeChanges({ ...rules, ...written, ...set }, signal)
+    signal.throwIfAborted()
+    const { base, name, to_at, size_bytes, document_sha256 } = file
+    await catalog.transaction(CAUSE, async (tx) => {
+      await tx.recordChangeSet(file, store)
+      const data = { source, store, base, name, to_at, size_bytes }
+      await tx.publish({ type: 'change-set.stored', subject: source, data })
+    })
+    if (piece.lost !== null) this.#deps.log.warn({ source, reason: piece.lost, to_at }, 'instants before it are lost')
+    this.#last = document_sha256
+    health.storedLast(document_sha256)
+  }
+
+  async fullNeeded(reason: string): Promise<void> {
+    const { catalog, log } = this.#deps
+    const { name: source, pool, config_hash } = this.#source
+    log.warn({ source, reason }, 'the change stream waits for a new full backup')
+    const params = { source, type: 'full', retention_class: 'full', trigger: 'first', scheduled_for: null } as const
+    const [before] = await catalog.runs({ jobs: ['take-backup'], source, limit: 1 })
+    const unique_key = `changes/${source}/${before?.id ?? 'none'}`
+    await catalog.transaction(CAUSE, async (tx) => {
+      await tx.enqueue({ job: 'take-backup', source, pool, config_hash, unique_key, params })
+    })
+  }
+
+  progress(progress: ChangeProgress): void {
+    this.#place.health.progress(progress)
+  }
+}

@@ -1,0 +1,134 @@
+import { readdirSync } from 'node:fs'
+import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createClinic, assertInvariant, startWriter } from '@salvor/testkit/real/sqlite-writer'
+import { openElsewhere, type Elsewhere } from '@salvor/testkit/real/sqlite-elsewhere'
+import { instantOf } from '@salvor/shared/vocabulary/instant'
+import { expect, test } from 'vitest'
+import { makeHome, until, type Ended, type Home } from './salvor.ts'
+
+interface Window {
+  readonly stretches: readonly { earliest_at: string; latest_at: string; backups: string[]; change_sets: number }[]
+  readonly gaps: readonly { reason: string }[]
+}
+
+async function configured(): Promise<Home> {
+  const home = await makeHome()
+  createClinic(home.path('desk.db'), { rows: 500 })
+  await home.configure(`stores:
+  local: { kind: local, path: ./backups }
+  second: { kind: local, path: ./second }
+encryption: { keyring_file: ./keys.json }
+sources:
+  desk:
+    engine: sqlite
+    path: ./desk.db
+    schedule: { full: "0 2 * * 0", changes: stream }
+    verify: { full: none }
+`)
+  await home.run('keys', 'create', '--out', 'keys.json', '--recovery', 'recovery.pem')
+  return home
+}
+
+const window = async (home: Home): Promise<Window> => (await home.run('window', 'desk', '--json')).json<Window>()
+const now = (): string => instantOf(BigInt(Date.now()) * 1000n)
+const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+async function stored(home: Home, at: string): Promise<Window> {
+  return until(`changes up to ${at}`, async () => {
+    const seen = await window(home)
+    return seen.stretches.some(({ earliest_at, latest_at }) => earliest_at <= at && latest_at >= at) && seen
+  })
+}
+
+async function restored(
+  home: Home,
+  name: string,
+  ...more: string[]
+): Promise<Ended & { visits: number; patients: unknown }> {
+  const ended = await home.run('restore', 'desk', '--to', home.path(name), ...more, '--json')
+  expect(`${ended.code} ${ended.stdout} ${ended.stderr}`).toMatch(/^0 /)
+  const { transactions: visits } = assertInvariant(home.path(name))
+  await using copy: Elsewhere = await openElsewhere(home.path(name))
+  return { ...ended, visits, patients: await copy.get('SELECT count(*) FROM patients') }
+}
+
+test('rows deleted by mistake come back as of a moment before, through a kill of worker and writer, from any store, and in place', async () => {
+  await using home = await configured()
+  const worker = home.service('backup-worker')
+  home.service('replicator')
+  await using writer = await startWriter(home.path('desk.db'), { tps: 100 })
+  await until('a first line', async () =>
+    (await window(home)).stretches.some(({ change_sets }) => change_sets > 1),
+  ).catch((error: unknown) => {
+    throw new Error(worker.log().slice(-6000), { cause: error })
+  })
+  // The application dies in the middle of its work, and so does the worker.
+  await writer.kill()
+  await rest(2_500)
+  const before = now()
+  await using application = await openElsewhere(home.path('desk.db'))
+  const visits = Number(await application.get("SELECT count(*) FROM visits WHERE reason = 'writer'"))
+  await rest(1_200)
+  await application.exec(
+    'PRAGMA foreign_keys = OFF; DELETE FROM images; DELETE FROM visits; DELETE FROM patients WHERE id > 100',
+  )
+  await worker.kill('SIGKILL')
+  await application.exec('CREATE TABLE after_it (x)')
+  home.service('backup-worker')
+  const seen = await stored(home, now())
+  expect(seen.gaps).toEqual([])
+
+  const byTime = await restored(home, 'by-time.db', '--at', before)
+  expect([byTime.visits, byTime.patients]).toEqual([visits, 500])
+  expect(byTime.json<{ recovered_to: string }>().recovered_to <= before).toBe(true)
+  const refused = await home.run('restore', 'desk', '--to', home.path('never'), '--at', '2099-01-01 00:00', '--json')
+  expect([refused.code, refused.stdout]).toEqual([2, expect.stringContaining('TARGET_OUTSIDE_WINDOW')])
+  expect(readdirSync(home.folder)).not.toContain('never')
+
+  // The other store alone, without the catalog.
+  const url = `file://${home.path('second')}`
+  const keys = ['--keys', home.path('keys.json')]
+  await until('sets in the other store', async () => {
+    const there = (await home.run('window', 'desk', '--from', url, ...keys, '--json')).json<Window>()
+    return there.stretches.some(({ latest_at }) => latest_at > before)
+  })
+  const alone = await restored(home, 'alone.db', '--from', url, ...keys, '--at', before)
+  expect([alone.visits, alone.patients]).toEqual([visits, 500])
+
+  await application[Symbol.asyncDispose]()
+  const inPlace = await home.run(
+    'restore',
+    'desk',
+    '--to',
+    home.path('desk.db'),
+    '--in-place',
+    '--at',
+    before,
+    '--json',
+  )
+  expect(`${inPlace.code} ${inPlace.stdout}`).toMatch(/^0 /)
+  expect(assertInvariant(home.path('desk.db')).transactions).toBe(visits)
+  // A byte that flips in any set that is needed: refused, and nothing is left.
+  const [line] = await readdir(home.path('backups/desk/changes'))
+  const folder = home.path('backups/desk/changes', line!)
+  const [content] = (await readdir(folder)).filter((name) => name.endsWith('.enc'))
+  const file = join(folder, content!)
+  const bytes = await readFile(file)
+  bytes[(await stat(file)).size >> 1]! ^= 1
+  await chmod(file, 0o600)
+  await writeFile(file, bytes)
+  const bad = await home.run(
+    'restore',
+    'desk',
+    '--to',
+    home.path('bad.db'),
+    '--at',
+    before,
+    '--from',
+    'local',
+    '--json',
+  )
+  expect([bad.code, bad.stdout]).toEqual([4, expect.stringContaining('ARTIFACT_CORRUPT')])
+  expect(readdirSync(home.folder)).not.toContain('bad.db')
+})
