@@ -1,5 +1,6 @@
 import { MemoryStore } from '@salvor/testkit/fakes/memory-store'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { tailName } from '@salvor/shared/vocabulary/wal'
 import { expect, test } from 'vitest'
 import { bytes, codeOf, ID, KEYS, never, RING } from './backup.fixture.ts'
 import { publicOnly } from './key-file.ts'
@@ -7,6 +8,7 @@ import { openKeyring } from './keyring.ts'
 import { parseWalDocument, serializeWalDocument } from './wal-document.ts'
 import { contentOf, historyPiece, MIB, SEGMENT, segmentPiece, tailPiece, walRequest } from './wal.fixture.ts'
 import { parseWalDocumentKey, walDocumentKey, walFilename } from './wal-layout.ts'
+import { readReplacedWal } from './read-replaced-wal.ts'
 import { writeWal } from './write-wal.ts'
 
 const DATA = bytes(MIB)
@@ -155,4 +157,22 @@ test('a store that takes content and refuses documents for a while is not filled
   expect(await tries({ piece: tailPiece, content: () => [DATA.subarray(0, 4096)] })).toBe(13)
   expect((await contentOf(store, tailPiece.name)).equals(DATA.subarray(0, 4096))).toBe(true)
   expect(store.keys()).toContain(at(`${tailPiece.name}.13.zst.enc`))
+})
+
+test('a tail that is gone is read from the longer piece that took its place, and from no other', async () => {
+  const store = new MemoryStore()
+  const long = { ...tailPiece, name: tailName(SEGMENT, 0x3002000n), end_lsn: '0/3002000' }
+  await writeWal(walRequest(store, DATA, { piece: long, content: () => [DATA.subarray(0, 8192)] }), never)
+  const read = async (name: string, start_lsn: string): Promise<Buffer> => {
+    const chunks: Uint8Array[] = []
+    const wanted = { store, keyring: RING, source: 'clinic', name, start_lsn, document_sha256: 'ab'.repeat(32) }
+    for await (const chunk of readReplacedWal(wanted, never)) chunks.push(chunk)
+    return Buffer.concat(chunks)
+  }
+  const middle = tailName(SEGMENT, 0x3001800n)
+  expect((await read(middle, '0/3000800')).equals(DATA.subarray(0x800, 0x1800))).toBe(true)
+  expect(await codeOf(read(tailName(SEGMENT, 0x3002100n), '0/3000800'))).toBe('STORE_NOT_FOUND')
+  expect(await codeOf(read(tailName('000000010000000000000031', 0x3101000n), '0/3100000'))).toBe('STORE_NOT_FOUND')
+  await writeWal(walRequest(store, DATA), never)
+  expect((await read(tailName(SEGMENT, 0x3010000n), '0/3001234')).equals(DATA.subarray(0x1234, 0x10000))).toBe(true)
 })

@@ -1,6 +1,6 @@
 import { rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { readWal } from '@salvor/repository/read-wal'
+import { readReplacedWal } from '@salvor/repository/read-replaced-wal'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -56,8 +56,8 @@ async function fetchTo(
 ): Promise<void> {
   const { keyring } = deps
   const temporary = `${path}.salvor-${process.pid}`
-  const open = ({ source, store, name, document_sha256 }: StoredWal) =>
-    readWal({ store: deps.store(store), keyring, source, name }, signal, { document_sha256 })
+  const open = ({ store, ...piece }: StoredWal) =>
+    readReplacedWal({ ...piece, store: deps.store(store), keyring }, signal)
   try {
     await wal.assemble(
       pieces.map((piece) => ({ ...piece, open: () => open(piece) })),

@@ -1,4 +1,4 @@
-import { readWal } from '@salvor/repository/read-wal'
+import { readReplacedWal } from '@salvor/repository/read-replaced-wal'
 import type { RecoveryRequest } from '@salvor/shared/ports/engine'
 import type { Store } from '@salvor/shared/ports/store'
 import type { RecoveryInput } from '@salvor/shared/ports/tasks'
@@ -19,7 +19,8 @@ export async function openRecovery(input: RecoveryInput, source: string, context
     name,
     start_lsn,
     segment_size,
-    open: () => readWal({ store: stores.get(store)!, keyring, source, name }, signal, { document_sha256 }),
+    open: () =>
+      readReplacedWal({ store: stores.get(store)!, keyring, source, name, start_lsn, document_sha256 }, signal),
   }))
   const kept = opened.move()
   return { request: { ...input, wal }, [Symbol.asyncDispose]: () => kept.disposeAsync() }
