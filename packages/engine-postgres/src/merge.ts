@@ -1,4 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent, SnapshotSink } from '@salvor/shared/ports/artifact'
@@ -39,7 +40,8 @@ export async function merge(
     signal.throwIfAborted()
     throw mergeFailure(error, context, tip.id)
   } finally {
-    await rm(scratch, { recursive: true, force: true })
+    // Not fs.rm, which begins with all files at once.
+    rmSync(scratch, { recursive: true, force: true })
   }
   // The same state as that of the last increment, so the same digests.
   return { engine_facts, digests: await request.digests() }

@@ -57,7 +57,7 @@ export async function restore(
     if (kept.length > 0) checks.push(keptCheck(kept))
     return { recovered_to: request.recovery?.recovers_to ?? recoveredTo, checks }
   } catch (error) {
-    if (stage !== null) await removeStage(stage)
+    if (stage !== null) removeStage(stage)
     signal.throwIfAborted()
     throw restoreFailure(error, target)
   }

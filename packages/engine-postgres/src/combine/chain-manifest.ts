@@ -1,5 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
+import { gathered } from '../data-folder/gathered.ts'
 import { linesOf } from '../data-folder/lines.ts'
 import { ManifestReader, type WalRange } from '../data-folder/manifest.ts'
 import { ManifestWriter } from '../data-folder/manifest-writer.ts'
@@ -35,7 +36,7 @@ export async function writeManifest(
     }
     yield writer.tail(ranges)
   }
-  await pipeline(text, createWriteStream(path, { flags: 'wx', mode: 0o600 }), { signal })
+  await pipeline(gathered(text()), createWriteStream(path, { flags: 'wx', mode: 0o600 }), { signal })
 }
 
 async function walRangesOf(manifest: string, signal: AbortSignal): Promise<readonly WalRange[]> {

@@ -121,7 +121,7 @@ test('files that come, go, grow and shrink: the merged full is the newest state,
     ),
     { numRuns: RUNS },
   )
-})
+}, 300_000)
 
 test('a page that is another one, and a file that no backup holds, are found', async () => {
   using folder = temporaryFolder()

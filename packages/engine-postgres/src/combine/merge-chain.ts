@@ -38,8 +38,10 @@ export async function mergeChain(chain: Chain, target: MergeTarget, signal: Abor
   await mkdir(join(scratch, 'pages'), { mode: 0o700 })
   using table = new ScratchTable(join(scratch, 'waiting'))
   const complete = new NameList(join(scratch, 'complete'))
+  const empties = new NameList(join(scratch, 'empty'))
   const folders: Buffer[] = []
-  const combined = { tree: pages, table, onlyPages: true, whole: (name: string) => complete.add(name) }
+  const whole = (name: string): void => complete.add(name)
+  const combined = { tree: pages, table, whole, empty: (name: string) => empties.add(name) }
   const folder = (_: string, block: Buffer): void => void folders.push(Buffer.from(block))
   const reading = { combined, scratch, watched, folder }
   const read = await readIncrements(chain.increments, reading, signal)
@@ -56,6 +58,7 @@ export async function mergeChain(chain: Chain, target: MergeTarget, signal: Abor
   await readFull(chain.full, read, reading, signal, begin)
   if (like === null) throw new TarInvalid('the full backup has no files')
   await tar.whole(like, 'backup_label', Buffer.from(fullLabel(read.newest.labelText)))
+  for await (const name of empties.names(signal)) await tar.whole(like, name, Buffer.alloc(0))
   for await (const name of complete.names(signal)) await pushComplete(merging, like, name, signal)
   tar.flush()
   // Where pages were compared, the manifest says what the whole state was. Otherwise each artifact was compared with its own.

@@ -81,7 +81,7 @@ function newestLevel(combined: Combined): Pick<Level, 'begin'> {
       // Written at the end, when nothing says any more that this is an increment.
       if (path === 'backup_label') return IGNORED
       const plain = plainName(path)
-      return plain === null ? copyTaker(combined, path) : new NewestIncremental(combined, plain, size)
+      return plain === null ? copyTaker(combined, path, size) : new NewestIncremental(combined, plain, size)
     },
   }
 }

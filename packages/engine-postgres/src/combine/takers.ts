@@ -10,14 +10,15 @@ import type { Tree } from '../data-folder/tree.ts'
 export interface Combined {
   readonly tree: Tree
   readonly table: ScratchTable
-  /** Files are made once a page of them came, not before. */
-  readonly onlyPages?: boolean
+  /** Files are made once a byte of them came, not before; this hears of those that are whole without any. */
+  readonly empty?: (name: string) => void
   /** Hears of each file when it is whole. */
   readonly whole: (name: string) => void
 }
 
 /** A file of the newest backup as it is. */
-export function copyTaker({ tree, whole }: Combined, name: string): Taker {
+export function copyTaker({ tree, whole, empty }: Combined, name: string, size: number): Taker {
+  if (empty && size === 0) return { write: () => undefined, end: () => empty(name) }
   const file = tree.create(name)
   return {
     write(bytes) {
@@ -53,7 +54,7 @@ export class NewestIncremental implements Taker {
   }
 
   #begin({ truncation, pages }: IncrementalHead): PageRuns | null {
-    if (this.#combined.onlyPages === true && pages.length === 0 && truncation > 0) return null
+    if (this.#combined.empty && pages.length === 0) return null
     this.#file ??= this.#combined.tree.create(this.#name)
     ftruncateSync(this.#file, Math.max(truncation, (pages.at(-1) ?? -1) + 1) * PAGE)
     return new PageRuns(this.#file, (index) => pages[index]!)
@@ -63,9 +64,9 @@ export class NewestIncremental implements Taker {
     if (this.#file !== null) closeSync(this.#file)
     const { head } = this.#head
     if (head === null) throw new TarInvalid('an INCREMENTAL file is shorter than its head')
-    const { table, whole } = this.#combined
+    const { table, whole, empty } = this.#combined
     const below = head.pages.filter((page) => page < head.truncation).length
-    if (below === head.truncation) whole(this.#name)
+    if (below === head.truncation) (this.#file === null ? empty! : whole)(this.#name)
     else if (!table.add(this.#name, head.truncation, head.pages))
       throw new TarInvalid('an INCREMENTAL file comes twice')
   }

@@ -42,7 +42,7 @@ test('a swap that cannot be finished gives the former data back', async () => {
   const target = join(home, 'data')
   fill(target, 'old')
   const stage = await makeStage(target)
-  await removeStage(stage)
+  removeStage(stage)
   await expect(putInPlace(stage, target, NOW)).rejects.toThrow('ENOENT')
   expect(versionIn(target)).toBe('old')
   expect(readdirSync(home)).toEqual(['data'])

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, rm, rmdir, stat } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { syncFolder } from './settle.ts'
@@ -21,8 +22,9 @@ export async function makeStage(target: string): Promise<Stage> {
   return { path: await mkdtemp(inside ? join(target, STAGE) : `${target}${STAGE}`), inside }
 }
 
-export async function removeStage(stage: Stage): Promise<void> {
-  await rm(stage.path, { recursive: true, force: true, maxRetries: 3 })
+export function removeStage(stage: Stage): void {
+  // Not fs.rm, which begins with all files at once: that takes 170 MB for 100,000 of them.
+  rmSync(stage.path, { recursive: true, force: true, maxRetries: 3 })
 }
 
 /** Entries of a target that do not make it occupied. */

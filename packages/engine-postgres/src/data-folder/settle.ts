@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { lchown, open, readdir, stat } from 'node:fs/promises'
+import { lchown, open, opendir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 export interface Owner {
@@ -19,9 +19,12 @@ export async function ownerFor(target: string): Promise<Owner | null> {
 
 /** Gives a whole tree to its owner and makes it durable: every file, then every folder. Links are not followed. */
 export async function settle(root: string, owner: Owner | null, signal: AbortSignal): Promise<void> {
-  const { folders, files, links } = await tree(root)
-  if (owner !== null) await forEach(links, signal, (path) => lchown(path, owner.uid, owner.gid))
-  await forEach(files, signal, (path) => settleOne(path, owner))
+  const folders: Buffer[] = []
+  await forEach(tree(root), signal, async ({ path, kind }) => {
+    if (kind === 'folder') folders.push(path)
+    else if (kind === 'file') await settleOne(path, owner)
+    else if (owner !== null) await lchown(path, owner.uid, owner.gid)
+  })
   await forEach(folders, signal, (path) => settleOne(path, owner))
 }
 
@@ -41,40 +44,44 @@ async function settleOne(path: Buffer, owner: Owner | null): Promise<void> {
 }
 
 /** Every path of a tree, its root too. */
-export async function listTree(root: string): Promise<Buffer[]> {
-  const { folders, files, links } = await tree(root)
-  return [...folders, ...files, ...links]
+export async function* listTree(root: string): AsyncGenerator<Buffer> {
+  for await (const { path } of tree(root)) yield path
 }
 
-interface Tree {
-  readonly folders: Buffer[]
-  readonly files: Buffer[]
-  readonly links: Buffer[]
+interface Entry {
+  readonly path: Buffer
+  readonly kind: 'folder' | 'file' | 'link'
 }
 
-async function tree(root: string): Promise<Tree> {
+/** One folder after the other, and none of them as a whole: there may be a million files. Names are bytes. */
+async function* tree(root: string): AsyncGenerator<Entry> {
   const folders: Buffer[] = [Buffer.from(root)]
-  const files: Buffer[] = []
-  const links: Buffer[] = []
-  // The list grows while it is walked.
-  for (const folder of folders) {
-    for (const entry of await readdir(folder, { withFileTypes: true, encoding: 'buffer' })) {
-      const path = Buffer.concat([folder, Buffer.from('/'), entry.name])
+  for (let folder; (folder = folders.pop()) !== undefined;) {
+    yield { path: folder, kind: 'folder' }
+    for await (const entry of await opendir(folder, { encoding: 'latin1', bufferSize: AT_ONCE * AT_ONCE })) {
+      const path = Buffer.concat([folder, Buffer.from('/'), Buffer.from(entry.name, 'latin1')])
       if (entry.isDirectory()) folders.push(path)
-      else if (entry.isSymbolicLink()) links.push(path)
-      else files.push(path)
+      else yield { path, kind: entry.isSymbolicLink() ? 'link' : 'file' }
     }
   }
-  return { folders, files, links }
 }
 
-async function forEach(paths: Buffer[], signal: AbortSignal, act: (path: Buffer) => Promise<void>): Promise<void> {
-  const queue = paths.values()
+async function forEach<T>(
+  all: Iterable<T> | AsyncIterable<T>,
+  signal: AbortSignal,
+  act: (one: T) => Promise<void>,
+): Promise<void> {
+  const queue = shared(all)
   const work = async () => {
-    for (const path of queue) {
+    for await (const one of queue) {
       signal.throwIfAborted()
-      await act(path)
+      await act(one)
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
+}
+
+/** Several takers share it: whoever asks gets the next one. */
+async function* shared<T>(all: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+  yield* all
 }

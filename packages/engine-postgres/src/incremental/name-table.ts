@@ -46,7 +46,7 @@ export class NameTable {
 }
 
 /** FNV-1a, mixed once more: neighbouring numbers in names must not lie side by side. */
-function hashOf(name: string): number {
+export function hashOf(name: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)

@@ -81,7 +81,9 @@ export class Sandbox implements AsyncDisposable {
     await chmod(this.data, 0o700)
     const { uid, gid } = serverUser()
     if (uid === undefined) return
-    for (const path of [...(await listTree(this.folder)), ...(await listTree(this.data))]) await lchown(path, uid, gid!)
+    for (const root of [this.folder, this.data]) {
+      for await (const path of listTree(root)) await lchown(path, uid, gid!)
+    }
   }
 
   #run(args: readonly string[], input: string): WatchedProcess {

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, rm, rmdir, symlink, unlink } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, rmdir, symlink, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FilesDiffer } from '../data-folder/compare.ts'
 import { shown } from '../data-folder/member-name.ts'
@@ -72,7 +73,7 @@ export class TablespaceStages implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#done) return
-    for (const { path } of this.#staged) await rm(path, { recursive: true, force: true, maxRetries: 3 })
+    for (const { path } of this.#staged) rmSync(path, { recursive: true, force: true, maxRetries: 3 })
     // Somebody may have put something into it meanwhile.
     for (const folder of this.#made.toSorted(deepestFirst)) await rmdir(folder).catch(() => undefined)
   }

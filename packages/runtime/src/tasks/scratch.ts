@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { lstat, mkdir, readdir, rm, utimes } from 'node:fs/promises'
+import { lstat, mkdir, readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '@salvor/shared/ports/log'
 import { holderAlive, thisHolder } from '../holder.ts'
+import { removeTree } from './remove-tree.ts'
 
 const BEAT_MS = 60_000
 /** A folder whose owner cannot be asked is left over when nobody touched it for so long. */
@@ -67,7 +68,7 @@ async function isSilent(path: string): Promise<boolean> {
 
 async function discard(path: string, log: Log): Promise<boolean> {
   try {
-    await rm(path, { recursive: true, force: true, maxRetries: 3 })
+    await removeTree(path)
     return true
   } catch (error) {
     log.warn({ path, error }, 'a scratch folder could not be removed')

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises'
 import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import { installedAdapters, type Adapters } from '../adapters/installed-adapters.ts'
@@ -8,6 +7,7 @@ import type { LoadedConfig } from '../config/loaded-config.ts'
 import { createLog } from '../log.ts'
 import { createRedactor } from '../redact.ts'
 import type { PerformTask } from './perform-task.ts'
+import { removeTree } from './remove-tree.ts'
 import type { TaskOrder, TaskReport } from './task-messages.ts'
 import { throttleProgress } from './throttled-progress.ts'
 
@@ -92,7 +92,7 @@ function failure(thrown: unknown, secrets: () => readonly string[]): TaskReport 
 }
 
 async function leave(scratchDir: string): Promise<void> {
-  await rm(scratchDir, { recursive: true, force: true }).catch(() => {})
+  await removeTree(scratchDir).catch(() => {})
   process.exit(1)
 }
 
