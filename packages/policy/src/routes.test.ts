@@ -57,7 +57,14 @@ test('nobody is told twice of one event', () => {
 
 test('whoever is told that an incident opened is told that it is over', () => {
   const ends = (
-    ['backup.completed', 'copy.verified', 'copy.replicated', 'wal-stream.recovered', 'restore.completed'] as const
+    [
+      'backup.completed',
+      'copy.verified',
+      'copy.replicated',
+      'wal-stream.recovered',
+      'change-stream.recovered',
+      'restore.completed',
+    ] as const
   ).map((type) => of(type, { level: 'restore' }))
   const overBy = new Map(ends.flatMap((event) => incidentsEndedBy(event).map((over) => [over.key, { event, over }])))
   fc.assert(
@@ -91,6 +98,7 @@ test('without named events a channel hears of failures, corruption, recoveries, 
   expect(told.toSorted()).toEqual([
     'backup.completed',
     'backup.failed',
+    'change-stream.failed',
     'copy.corrupt',
     'copy.failed',
     'restore.failed',
