@@ -8,7 +8,7 @@ import { epochMicros } from '@salvor/shared/vocabulary/instant'
 import type { Site } from './site.ts'
 
 /** Of the kernel itself: a file's times and bytes are never those of a while ago. ext, XFS, Btrfs, F2FS, ZFS, tmpfs, overlay. */
-const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
+export const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0x01021994, 0x794c7630,
 ])
 /** Coarser than the times of any file system and the corrections of our clock: a later write shows, for it gets another time. */

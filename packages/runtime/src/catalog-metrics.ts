@@ -6,6 +6,7 @@ import { elapsedMs, epochMicros, type Instant } from '@salvor/shared/vocabulary/
 import { COPY_STATES } from '@salvor/shared/vocabulary/backup'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 import { SERVICES } from '@salvor/shared/vocabulary/service'
+import type { ChangeStreamState } from '@salvor/shared/vocabulary/change-set'
 import type { WalStreamState } from '@salvor/shared/vocabulary/wal'
 
 /** Scrapes within so long share one look at the catalog. */
@@ -18,6 +19,7 @@ interface Look {
   readonly figures: CatalogFigures
   readonly schedules: readonly ScheduleRow[]
   readonly streams: readonly WalStreamState[]
+  readonly changes: readonly ChangeStreamState[]
 }
 
 /**
@@ -42,6 +44,7 @@ export function catalogMetrics(registers: Registry[], catalog: Catalog, soon: So
   }
   sourceSeries(series)
   walSeries(series)
+  changeSeries(series)
   storeSeries(series)
   deliverySeries(series)
 }
@@ -101,6 +104,22 @@ function walSeries(series: Series): void {
   of('trouble', '1: nothing is stored at the moment', ({ trouble }) => (trouble === null ? 0 : 1))
 }
 
+function changeSeries(series: Series): void {
+  const of = (name: string, help: string, value: (stream: ChangeStreamState) => number | null): void =>
+    series(`changes_${name}`, help, ['source'], ({ changes }) =>
+      changes.flatMap((stream) => {
+        const seen = value(stream)
+        return seen === null ? [] : [[{ source: stream.source }, seen] as const]
+      }),
+    )
+  of('covered_timestamp_seconds', 'Everything committed until then is in a store', ({ covered_until }) =>
+    covered_until === null ? null : seconds(covered_until),
+  )
+  of('said_timestamp_seconds', 'When the change stream was last heard of', ({ at }) => seconds(at))
+  of('log_bytes', 'Write-ahead log of the database that is followed', ({ log_bytes }) => log_bytes)
+  of('trouble', '1: nothing is stored at the moment', ({ trouble }) => (trouble === null ? 0 : 1))
+}
+
 function storeSeries(series: Series): void {
   const stores = (figures: CatalogFigures) => [...new Set(figures.copies.map(({ store }) => store))]
   // Every state, so that an alarm on `corrupt` sees a zero and not a gap.
@@ -144,12 +163,13 @@ function deliverySeries(series: Series): void {
 }
 
 async function lookAt(catalog: Catalog): Promise<Look> {
-  const [figures, schedules, streams] = await Promise.all([
+  const [figures, schedules, streams, changes] = await Promise.all([
     catalog.figures(),
     catalog.schedules(),
     catalog.walStreams(),
+    catalog.changeStreams(),
   ])
-  return { figures, schedules, streams }
+  return { figures, schedules, streams, changes }
 }
 
 /** Who asks while a look is under way waits for it, too. */

@@ -53,7 +53,7 @@ export async function status(options: GlobalOptions): Promise<Answer> {
   return done({ sources, services }, [...table([head, ...rows]), running], EXIT.done)
 }
 
-/** `state`: how good the newest backup is; `rpo_seconds`: age of the newest good recovery point, streamed WAL included; `rto_seconds`: the last measured restore. */
+/** `state`: how good the newest backup is; `rpo_seconds`: age of the newest good recovery point, streamed WAL and change sets included; `rto_seconds`: the last measured restore. */
 async function facts(runtime: Runtime, source: string, now: Instant) {
   const { catalog } = runtime.deps
   const newest = await catalog.backups({ source, limit: LOOKED_AT })
@@ -61,8 +61,9 @@ async function facts(runtime: Runtime, source: string, now: Instant) {
   const good = backups.find((backup) => backup.state !== 'corrupt')
   const proven = backups.find((backup) => backup.state === 'proven')
   const stream = (await catalog.walStreams()).find((one) => one.source === source) ?? null
-  // WAL is worth something on a backup alone.
-  const covered = good && stream?.covered_until ? stream.covered_until : null
+  const changes = (await catalog.changeStreams()).find((one) => one.source === source) ?? null
+  // WAL and change sets are worth something on a backup alone.
+  const covered = (good && (stream?.covered_until ?? changes?.covered_until)) ?? null
   const point = good && (covered !== null && covered > good.consistent_at ? covered : good.consistent_at)
   return {
     source,
@@ -70,6 +71,7 @@ async function facts(runtime: Runtime, source: string, now: Instant) {
     last_completed: good?.timestamp ?? null,
     last_proven: proven?.timestamp ?? null,
     rpo_seconds: point ? Math.round(Math.max(0, elapsedMs(point, now)) / 1000) : null,
+    changes: changes && { covered_until: changes.covered_until, at: changes.at, trouble: changes.trouble },
     wal: stream && { covered_until: stream.covered_until, at: stream.at, trouble: stream.trouble },
     rto_seconds: proven ? await restoreSeconds(runtime, proven) : null,
   }

@@ -1,13 +1,17 @@
-import { stat } from 'node:fs/promises'
+import { stat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { FileIdentity } from '../child/messages.ts'
+import { LOCAL_FILE_SYSTEMS } from '../state-mark.ts'
 
 /** Coarser than the times of any file system: a later write shows, for it gets another time. */
 const YOUNG_NS = 3_000_000_000n
 
 /** Whether a database and its log are as they were, by names and times alone: an idle database costs two looks a second. */
 export class FilesWatch {
-  readonly #paths: readonly string[]
+  readonly #paths: readonly [string, string]
   readonly #file: FileIdentity
+  /** The times of its file system are those of the last write. Null: not asked yet. */
+  #isLocal: boolean | null = null
   #seen: string | null = null
   /** Its name belongs to another file now, or to none. */
   isReplaced = false
@@ -26,7 +30,8 @@ export class FilesWatch {
       .map((file) => file && `${file.dev}:${file.ino}:${file.size}:${file.mtimeNs}:${file.ctimeNs}`)
       .join(' ')
     const young = looks.some((file) => file !== null && now - maxOf(file.mtimeNs, file.ctimeNs) < YOUNG_NS)
-    const still = seen === this.#seen && !young
+    this.#isLocal ??= LOCAL_FILE_SYSTEMS.has((await statfs(dirname(this.#paths[0]))).type)
+    const still = this.#isLocal && seen === this.#seen && !young
     this.#seen = young ? null : seen
     return still
   }
