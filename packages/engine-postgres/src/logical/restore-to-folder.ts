@@ -33,7 +33,7 @@ export async function restoreToFolder(
     const detail = `${files.written} databases as files for pg_restore, from ${content.size} bytes of archive`
     return [{ name: 'unpacked', ok: true, detail, duration_ms: Math.round(elapsedMs(began, context.now())) }]
   } catch (error) {
-    await removeStage(stage)
+    removeStage(stage)
     throw error
   }
 }

@@ -23,7 +23,7 @@ export async function handOver(data: string): Promise<HandedOver> {
 
 async function give(data: string, uid: number, gid: number): Promise<void> {
   for (const root of [data, ...(await linkedTablespaces(data))]) {
-    for (const path of await listTree(root)) await lchown(path, uid, gid)
+    for await (const path of listTree(root)) await lchown(path, uid, gid)
   }
 }
 

@@ -95,7 +95,7 @@ async function furnish({ folder }: Place, { uid, gid }: ServerUser): Promise<voi
   await writeFile(join(folder, 'pg_hba.conf'), 'local all all reject\n')
   await writeFile(join(folder, 'pg_ident.conf'), '')
   if (uid === undefined) return
-  for (const path of await listTree(folder)) await lchown(path, uid, gid!)
+  for await (const path of listTree(folder)) await lchown(path, uid, gid!)
 }
 
 function startServer(
