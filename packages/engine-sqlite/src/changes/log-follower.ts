@@ -37,8 +37,11 @@ export class LogFollower {
   async begin(resume: LogPosition | null, pending: PendingSet): Promise<Look & { readonly resumed: boolean }> {
     const { report, look } = await this.#snapshot()
     const resumed = resume !== null && report.log >= resume.frames && (await this.#wal.holds(resume))
-    if (resumed) await this.#take(resume, report.log, pending)
-    else this.#position = report.log === 0 ? null : await this.#wal.positionAt(report.log)
+    if (resumed) {
+      await this.#take(resume, report.log, pending)
+      // Nothing held it before this snapshot.
+      if (this.#position?.salts !== resume.salts) throw new LogBroken('it began anew while it was looked at')
+    } else this.#position = report.log === 0 ? null : await this.#wal.positionAt(report.log)
     this.#read(true)
     return { ...look, resumed }
   }

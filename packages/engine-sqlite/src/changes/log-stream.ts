@@ -13,7 +13,7 @@ import { LogFollower, type Look } from './log-follower.ts'
 import { newBase } from './new-base.ts'
 import { LARGEST_SET, PendingSet, TooMuch } from './pending-set.ts'
 import { scanSet } from './scan-set.ts'
-import { SetStorer } from './set-storer.ts'
+import { SetStorer, untilStored } from './set-storer.ts'
 import { answerBackups, type StepAside } from './step-aside.ts'
 import { parsePosition, positionText, WalFile } from './wal-file.ts'
 
@@ -228,7 +228,10 @@ class LogStream implements AsyncDisposable {
       try {
         await using scanned = await this.#meanwhile(scanSet(site, { base, lost, position }, this.#signal))
         if (scanned.pages * this.#parts.page_size > LARGEST_SET) throw new TooMuch()
-        await this.#meanwhile(scanned.store(sink))
+        const tell = (trouble: SalvorError): void =>
+          sink.progress({ method: 'log', covered_until: null, log_bytes: this.#logBytes, trouble })
+        await this.#meanwhile(untilStored(() => scanned.store(sink), this.#signal, tell))
+        this.#signal.throwIfAborted()
         this.#base = base.id
         await this.#look()
         this.#from = scanned.at

@@ -33,7 +33,7 @@ test('what comes back at any instant under 200 transactions a second is exactly 
   const { route } = await sink.backup()
   await sleep(1_000)
   const stats = await writer.stop()
-  await caughtUp(sink)
+  await Promise.race([caughtUp(sink), stream.ended.then((error) => expect(error).toBeUndefined())])
   await stream.stop()
   const [first, last] = [sink.sets[0]!.to_at, sink.sets.at(-1)!.to_at]
   // The log never broke off, it was never held for long, and the backup found its moment beside the stream.
