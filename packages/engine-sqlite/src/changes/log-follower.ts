@@ -1,4 +1,3 @@
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { ReportOf } from '../child/messages.ts'
 import { instantOfTicks } from '../site.ts'
@@ -103,6 +102,9 @@ export class LogFollower {
   }
 }
 
-function overran(): SalvorError {
-  return new SalvorError('TASK_DIED', { task: 'the SQLite helper', how: 'a machine too slow for a short lock' })
+/** The write lock was held for too long, so the child ended itself. */
+export class Overran extends Error {}
+
+function overran(): Overran {
+  return new Overran('the write lock was given back because it took too long')
 }

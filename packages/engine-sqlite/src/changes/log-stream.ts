@@ -31,6 +31,8 @@ export interface LogStreamScene {
   readonly sink: ChangeSink
   /** Why the line is broken; null: it may go on where the last one ended. */
   readonly lost: string | null
+  /** The write lock was held for too long before. */
+  readonly gentle: boolean
 }
 
 /** Follows the write-ahead log of one database. LogBroken: frames were lost, a new line has to begin. */
@@ -39,7 +41,7 @@ export async function followLog(scene: LogStreamScene, signal: AbortSignal): Pro
   const { lock_wait_ms, write_lock_ms } = site.limits
   const { source, scratch_dir: scratch } = site.context
   const failure = sourceFailure({ source, what: site.path, waited_ms: lock_wait_ms, scratch })
-  const task = { task: 'follow', path: found.path, lock_wait_ms, write_lock_ms } as const
+  const task = { task: 'follow', path: found.path, lock_wait_ms, write_lock_ms, may_move: !scene.gentle } as const
   await using sqlite = startSqlite(task, { scratch, signal, failure })
   const { file, page_size } = await sqlite.next('following')
   await using wal = new WalFile(found.path, page_size)
