@@ -1,4 +1,3 @@
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { ReportOf } from '../child/messages.ts'
 import { instantOfTicks } from '../site.ts'
@@ -37,8 +36,11 @@ export class LogFollower {
   async begin(resume: LogPosition | null, pending: PendingSet): Promise<Look & { readonly resumed: boolean }> {
     const { report, look } = await this.#snapshot()
     const resumed = resume !== null && report.log >= resume.frames && (await this.#wal.holds(resume))
-    if (resumed) await this.#take(resume, report.log, pending)
-    else this.#position = report.log === 0 ? null : await this.#wal.positionAt(report.log)
+    if (resumed) {
+      await this.#take(resume, report.log, pending)
+      // Nothing held it before this snapshot.
+      if (this.#position?.salts !== resume.salts) throw new LogBroken('it began anew while it was looked at')
+    } else this.#position = report.log === 0 ? null : await this.#wal.positionAt(report.log)
     this.#read(true)
     return { ...look, resumed }
   }
@@ -100,6 +102,9 @@ export class LogFollower {
   }
 }
 
-function overran(): SalvorError {
-  return new SalvorError('TASK_DIED', { task: 'the SQLite helper', how: 'a machine too slow for a short lock' })
+/** The write lock was held for too long, so the child ended itself. */
+export class Overran extends Error {}
+
+function overran(): Overran {
+  return new Overran('the write lock was given back because it took too long')
 }

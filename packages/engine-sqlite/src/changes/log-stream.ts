@@ -13,7 +13,7 @@ import { LogFollower, type Look } from './log-follower.ts'
 import { newBase } from './new-base.ts'
 import { LARGEST_SET, PendingSet, TooMuch } from './pending-set.ts'
 import { scanSet } from './scan-set.ts'
-import { SetStorer } from './set-storer.ts'
+import { SetStorer, untilStored } from './set-storer.ts'
 import { answerBackups, type StepAside } from './step-aside.ts'
 import { parsePosition, positionText, WalFile } from './wal-file.ts'
 
@@ -31,6 +31,8 @@ export interface LogStreamScene {
   readonly sink: ChangeSink
   /** Why the line is broken; null: it may go on where the last one ended. */
   readonly lost: string | null
+  /** The write lock was held for too long before. */
+  readonly gentle: boolean
 }
 
 /** Follows the write-ahead log of one database. LogBroken: frames were lost, a new line has to begin. */
@@ -39,7 +41,7 @@ export async function followLog(scene: LogStreamScene, signal: AbortSignal): Pro
   const { lock_wait_ms, write_lock_ms } = site.limits
   const { source, scratch_dir: scratch } = site.context
   const failure = sourceFailure({ source, what: site.path, waited_ms: lock_wait_ms, scratch })
-  const task = { task: 'follow', path: found.path, lock_wait_ms, write_lock_ms } as const
+  const task = { task: 'follow', path: found.path, lock_wait_ms, write_lock_ms, may_move: !scene.gentle } as const
   await using sqlite = startSqlite(task, { scratch, signal, failure })
   const { file, page_size } = await sqlite.next('following')
   await using wal = new WalFile(found.path, page_size)
@@ -228,7 +230,10 @@ class LogStream implements AsyncDisposable {
       try {
         await using scanned = await this.#meanwhile(scanSet(site, { base, lost, position }, this.#signal))
         if (scanned.pages * this.#parts.page_size > LARGEST_SET) throw new TooMuch()
-        await this.#meanwhile(scanned.store(sink))
+        const tell = (trouble: SalvorError): void =>
+          sink.progress({ method: 'log', covered_until: null, log_bytes: this.#logBytes, trouble })
+        await this.#meanwhile(untilStored(() => scanned.store(sink), this.#signal, tell))
+        this.#signal.throwIfAborted()
         this.#base = base.id
         await this.#look()
         this.#from = scanned.at

@@ -5,6 +5,7 @@ import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { openRaw } from '../raw-file.ts'
 import type { Found, Site } from '../site.ts'
 import { scanSet } from './scan-set.ts'
+import { untilStored } from './set-storer.ts'
 
 const COUNTER_AT = 24
 const BASE_LOOK_MS = 5_000
@@ -36,7 +37,10 @@ export async function followByScans(
       const begun = performance.now()
       try {
         await using scanned = await scanSet(site, { base, lost, position: null }, signal)
-        await scanned.store(sink)
+        const tell = (trouble: SalvorError): void =>
+          sink.progress({ method: 'scan', covered_until, log_bytes: 0, trouble })
+        await untilStored(() => scanned.store(sink), signal, tell)
+        signal.throwIfAborted()
         covered_until = scanned.at
         stored = counter
         lost = null

@@ -50,18 +50,29 @@ export class SetStorer implements AsyncDisposable {
 
   async #store(set: PendingSet, piece: Omit<ChangePiece, 'previous'>): Promise<void> {
     await using mine = set
-    for (let wait = FIRST_PAUSE_MS; !this.#signal.aborted; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
-      try {
-        await this.#sink.store(piece, () => mine.content())
-        this.storedTo = piece.to_at
-        this.trouble = null
-        return
-      } catch (thrown) {
-        const error = asSalvorError(thrown)
-        if (!error.retryable) throw error
-        this.trouble = error
-      }
-      await pause(wait, undefined, { signal: this.#signal }).catch(() => undefined)
-    }
+    const work = () => this.#sink.store(piece, () => mine.content())
+    if (!(await untilStored(work, this.#signal, (error) => (this.trouble = error)))) return
+    this.storedTo = piece.to_at
+    this.trouble = null
   }
+}
+
+/** Tries again, ever later, where that may help. False: the signal aborted before it was done. */
+export async function untilStored(
+  work: () => Promise<void>,
+  signal: AbortSignal,
+  onTrouble: (error: SalvorError) => void,
+): Promise<boolean> {
+  for (let wait = FIRST_PAUSE_MS; !signal.aborted; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+    try {
+      await work()
+      return true
+    } catch (thrown) {
+      const error = asSalvorError(thrown)
+      if (!error.retryable) throw error
+      onTrouble(error)
+    }
+    await pause(wait, undefined, { signal }).catch(() => undefined)
+  }
+  return false
 }

@@ -1,8 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
+import type { ChangeResume, ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
 import { openRaw } from '../raw-file.ts'
 import { assertLocalDisk, findDatabase, type Site } from '../site.ts'
+import { Overran } from './log-follower.ts'
 import { followLog } from './log-stream.ts'
 import { TooMuch } from './pending-set.ts'
 import { followByScans } from './scan-stream.ts'
@@ -17,6 +18,10 @@ export async function streamChanges(
 ): Promise<never> {
   const { spool_dir } = request
   const own: Site = { ...site, context: { ...site.context, scratch_dir: spool_dir } }
+  const { source, log } = own.context
+  let { resume } = request
+  const noted = noting(sink, (stored) => (resume = stored))
+  let gentle = false
   for (let lost: string | null = null; ;) {
     await rm(spool_dir, { recursive: true, force: true })
     await mkdir(spool_dir, { recursive: true, mode: 0o700 })
@@ -24,16 +29,37 @@ export async function streamChanges(
     const raw = await openRaw(found.path)
     await raw.handle.close()
     const wal = raw.header?.wal === true
-    assertLocalDisk(found, wal, own.context.source)
-    if (!wal) return await followByScans(own, found, request, sink, signal)
+    assertLocalDisk(found, wal, source)
+    const now = { ...request, resume }
+    if (!wal) return await followByScans(own, found, now, noted, signal)
     try {
-      return await followLog({ site: own, found, request, sink, lost }, signal)
+      return await followLog({ site: own, found, request: now, sink: noted, lost, gentle }, signal)
     } catch (error) {
       if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
+      if (error instanceof Overran) {
+        // What was stored last says where to go on.
+        lost = null
+        gentle = true
+        log.warn({ source, reason: error.message }, 'the change stream goes on')
+        continue
+      }
       if (!(error instanceof LogBroken) && !(error instanceof TooMuch)) throw error
       lost = error instanceof LogBroken ? `frames of the log were lost: ${error.message}` : error.message
-      own.context.log.warn({ source: own.context.source, reason: lost }, 'the change stream begins anew')
+      log.warn({ source, reason: lost }, 'the change stream begins anew')
       if (error instanceof TooMuch) await sink.fullNeeded(error.message)
     }
+  }
+}
+
+/** The same sink; `onStored` hears of each set that is stored. */
+function noting(sink: ChangeSink, onStored: (stored: ChangeResume) => void): ChangeSink {
+  return {
+    base: () => sink.base(),
+    async store(piece, content) {
+      await sink.store(piece, content)
+      onStored(piece)
+    },
+    fullNeeded: (reason) => sink.fullNeeded(reason),
+    progress: (progress) => sink.progress(progress),
   }
 }

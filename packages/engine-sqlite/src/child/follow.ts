@@ -126,7 +126,7 @@ class Follower {
   async reset(): Promise<Report> {
     const begun = performance.now()
     this.#checkpoint(this.#passive)
-    const quick = performance.now() - begun < REST_MS
+    const quick = this.#request.may_move && performance.now() - begun < REST_MS
     const stepBack = goFirst()
     const locked = process.hrtime.bigint()
     let whole = false

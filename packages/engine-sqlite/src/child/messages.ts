@@ -16,6 +16,8 @@ export type Request =
   | {
       readonly task: 'follow'
       readonly path: string
+      /** Frames may be moved while writers are kept out: not on a machine where that took too long. */
+      readonly may_move: boolean
       readonly lock_wait_ms: number
       readonly write_lock_ms: number
     }
