@@ -2,7 +2,7 @@ import { EXPORT_FORMATS, type ExportFormat } from '@salvor/shared/ports/reading'
 import { type Command, Option } from 'commander'
 import { globalOptions } from './context.ts'
 import { act, example, given, STORE } from './define-command.ts'
-import { missingTarget, partsOf, several, tablespace } from './option-values.ts'
+import { missingTarget, partsOf, type PartOptions, several, tablespace } from './option-values.ts'
 
 export function addRestore(program: Command): void {
   const restore = program
@@ -16,15 +16,18 @@ export function addRestore(program: Command): void {
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')
     .option('--in-place', 'replace what is there, after a pre_restore backup of it', false)
-    .option('--tablespace <old=new>', 'PostgreSQL: where a tablespace comes back; may be repeated', tablespace, {})
-    .option('--at <time>', 'PostgreSQL: the state of that instant; `latest`: of the newest WAL')
+    .option('--tablespace <old=new>', 'PostgreSQL: where a tablespace comes back; may be repeated', tablespace)
+    .option(
+      '--at <time>',
+      'the state of that instant; `latest`: the newest that is stored (PostgreSQL: by WAL; SQLite: by change sets)',
+    )
     .option('--lsn <position>', 'PostgreSQL: up to that WAL position')
     .option('--xid <id>', 'PostgreSQL: up to and with that transaction')
     .option('--name <name>', 'PostgreSQL: up to the restore point of that name')
     .option('--timeline <number>', 'PostgreSQL: along that timeline (default: the newest)')
-    .option('--database <name>', 'logical backups: only that database; may be repeated', several, [])
-    .option('--schema <name>', 'logical backups: only that schema of it; may be repeated', several, [])
-    .option('--table <name>', 'logical backups: only that table (schema.table); may be repeated', several, [])
+    .option('--database <name>', 'logical backups: only that database; may be repeated', several)
+    .option('--schema <name>', 'logical backups: only that schema of it; may be repeated', several)
+    .option('--table <name>', 'logical backups: only that table (schema.table); may be repeated', several)
     .option('--list', 'logical backups: show its databases, or what is in the --database; restore nothing', false)
     .option('--pause', 'PostgreSQL: stop at the target, to look first', false)
     .option('--start', 'PostgreSQL: run a server on it to the target, report what it reached, and stop it', false)
@@ -33,7 +36,7 @@ export function addRestore(program: Command): void {
   act(restore, async ([what = ''], options, self, signal) => {
     if (options['list'] === true) {
       const { listContents } = await import('./commands/list-contents.ts')
-      const databases = options['database'] as string[]
+      const { database: databases = [] } = options as PartOptions
       return listContents(
         what,
         { ...globalOptions(self), databases, ...given(options, 'backup', 'from', 'keys') },
@@ -43,10 +46,10 @@ export function addRestore(program: Command): void {
     if (options['to'] === undefined) throw missingTarget()
     const { restore: run } = await import('./commands/restore.ts')
     const { to, inPlace, plan } = options as { to: string; inPlace: boolean; plan: boolean }
-    const tablespaces = options['tablespace'] as Readonly<Record<string, string>>
+    const tablespaces = (options['tablespace'] ?? {}) as Readonly<Record<string, string>>
     const rest = given(options, 'backup', 'from', 'keys', 'at', 'lsn', 'xid', 'name', 'timeline')
     const [pause, start] = [options['pause'] === true, options['start'] === true]
-    const parts = partsOf(options as { database: string[]; schema: string[]; table: string[] })
+    const parts = partsOf(options)
     return run(
       what,
       { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, start, ...parts, ...rest },
@@ -68,15 +71,15 @@ export function addExport(program: Command): void {
     .option('--backup <backup>', 'a certain one (default: the newest)')
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')
-    .option('--database <name>', 'PostgreSQL: only that database; may be repeated', several, [])
-    .option('--schema <name>', 'PostgreSQL: only that schema; may be repeated', several, [])
-    .option('--table <name>', 'only that table (PostgreSQL: schema.table); may be repeated', several, [])
+    .option('--database <name>', 'PostgreSQL: only that database; may be repeated', several)
+    .option('--schema <name>', 'PostgreSQL: only that schema; may be repeated', several)
+    .option('--table <name>', 'only that table (PostgreSQL: schema.table); may be repeated', several)
   act(
     example(command, 'salvor export clinic --to /srv/clinic-csv --format csv'),
     async ([what = ''], options, self, signal) => {
       const { exportFiles } = await import('./commands/export.ts')
       const { to, format } = options as { to: string; format: ExportFormat }
-      const parts = partsOf(options as { database: string[]; schema: string[]; table: string[] })
+      const parts = partsOf(options)
       return exportFiles(
         what,
         { ...globalOptions(self), to, format, ...parts, ...given(options, 'backup', 'from', 'keys') },

@@ -7,15 +7,21 @@ export function count(text: string): number {
   return number
 }
 
-export const several = (text: string, gathered: readonly string[]): string[] => [...gathered, text]
+export const several = (text: string, gathered: readonly string[] = []): string[] => [...gathered, text]
 
-export function partsOf({ database, schema, table }: { database: string[]; schema: string[]; table: string[] }) {
+export interface PartOptions {
+  readonly database?: readonly string[]
+  readonly schema?: readonly string[]
+  readonly table?: readonly string[]
+}
+
+export function partsOf({ database = [], schema = [], table = [] }: PartOptions) {
   const named = { databases: database, schemas: schema, tables: table }
   return Object.values(named).some((names) => names.length > 0) ? { parts: named } : {}
 }
 
 /** Gathers `OLD=NEW`: paths, in which only the first `=` divides. */
-export function tablespace(text: string, gathered: Readonly<Record<string, string>>): Record<string, string> {
+export function tablespace(text: string, gathered: Readonly<Record<string, string>> = {}): Record<string, string> {
   const [, old, place] = /^([^=]+)=(.+)$/.exec(text) ?? []
   if (old === undefined || place === undefined) throw new InvalidArgumentError('write OLD=NEW, two folders')
   if (Object.hasOwn(gathered, old)) throw new InvalidArgumentError(`${old} is named twice`)

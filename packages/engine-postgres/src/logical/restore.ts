@@ -1,6 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { ByteSink, EngineContext, RestoreFacts, RestoreRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
+import { reported } from '../restore.ts'
 import { assertTarget } from '../target.ts'
 import { TarInvalid } from '../tar/header.ts'
 import { hasObjects } from './parts.ts'
@@ -72,25 +73,6 @@ function instantOf(
   const at = engine_facts['consistent_at']
   if (typeof at !== 'string') throw failed(target, 'its manifest does not say when the backup was taken')
   return at
-}
-
-const PROGRESS_EVERY = 8 * 1024 * 1024
-
-async function* reported(
-  context: EngineContext,
-  content: ArtifactContent,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  let done = 0
-  let told = 0
-  for await (const chunk of content.chunks(signal)) {
-    signal.throwIfAborted()
-    yield chunk
-    done += chunk.length
-    if (done - told < PROGRESS_EVERY && done < content.size) continue
-    told = done
-    context.progress({ phase: 'restore', done_bytes: done, total_bytes: content.size })
-  }
 }
 
 const usage = (reason: string): SalvorError => new SalvorError('USAGE', { reason, command: 'restore' })
