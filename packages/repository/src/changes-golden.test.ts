@@ -58,17 +58,31 @@ async function writeGolden(): Promise<void> {
   const plain = pagesContent()
   const counts = { page_size: 512, page_count: 9, pages: 2 }
   const first: ChangePiece = {
-    ...{ base: ID, method: 'scan', stands_on: 'base', previous: null, lost: null, ...counts },
-    ...{ from_at: '2025-11-27T20:39:00.000000Z', to_at: '2025-11-27T20:39:30.294774Z' },
-    ...{ state_sha256: 'cd'.repeat(32), position: null },
+    base: ID,
+    method: 'scan',
+    stands_on: 'base',
+    previous: null,
+    lost: null,
+    ...counts,
+    from_at: '2025-11-27T20:39:00.000000Z',
+    to_at: '2025-11-27T20:39:30.294774Z',
+    state_sha256: 'cd'.repeat(32),
+    position: null,
   }
   const rules = { store: made, keyring: RING, allowPlain: false, level: 1, source: 'clinic', id: ID }
   const common = { ...rules, timestamp: TIME, tool_version: '0.1.0', content: () => [plain] }
   const { document_sha256 } = await writeChanges({ ...common, encrypt: true, piece: first }, never)
   const second: ChangePiece = {
-    ...{ base: ID, method: 'log', stands_on: 'previous', previous: document_sha256, lost: null, ...counts },
-    ...{ from_at: '2025-11-27T20:39:40.000000Z', to_at: '2025-11-27T20:39:41.000001Z' },
-    ...{ state_sha256: null, position: 'wal 4711 00112233445566ff 12 1 4294967295' },
+    base: ID,
+    method: 'log',
+    stands_on: 'previous',
+    previous: document_sha256,
+    lost: null,
+    ...counts,
+    from_at: '2025-11-27T20:39:40.000000Z',
+    to_at: '2025-11-27T20:39:41.000001Z',
+    state_sha256: null,
+    position: 'wal 4711 00112233445566ff 12 1 4294967295',
   }
   await writeChanges({ ...common, encrypt: false, piece: second }, never)
   for (const key of made.keys()) {
