@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config'
 
 // Four kinds of tests, told apart by their names: see CONTRIBUTING.md.
 const TESTS = ['packages/*/src/**', 'services/*/src/**', 'test/system'].map((folder) => `${folder}/*`)
+/** One more than the two cores of a small machine: tests of servers wait much of their time. */
+const WORKERS = 3
 /** `npm run test:full` makes many rounds of some tests; how long one may take is no part of what it proves. */
 const patience = (ms: number): number => (process.env['SALVOR_TEST_COUNTS'] === 'full' ? 7_200_000 : ms)
 const real = (kind: string) => TESTS.map((path) => `${path}.${kind}.test.ts`)
@@ -21,7 +23,12 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'contract', include: real('contract'), testTimeout: patience(60_000), hookTimeout: 120_000 },
+        test: {
+          name: 'contract',
+          include: real('contract'),
+          testTimeout: patience(60_000),
+          hookTimeout: 120_000,
+        },
       },
       {
         extends: true,
@@ -32,7 +39,7 @@ export default defineConfig({
           testTimeout: patience(120_000),
           hookTimeout: 180_000,
           sequence: { groupOrder: 1 },
-          maxWorkers: 2,
+          maxWorkers: WORKERS,
         },
       },
       {
@@ -44,7 +51,7 @@ export default defineConfig({
           testTimeout: patience(240_000),
           hookTimeout: 240_000,
           sequence: { groupOrder: 2 },
-          maxWorkers: 2,
+          maxWorkers: WORKERS,
         },
       },
     ],
