@@ -12,6 +12,21 @@ interface Window {
   readonly gaps: readonly { reason: string }[]
 }
 
+interface Seen {
+  readonly at: string
+  readonly results: readonly { readonly rows: readonly unknown[][] }[]
+}
+
+interface Found {
+  readonly changes: readonly { readonly before: Seen; readonly after: Seen; readonly restore: string }[]
+  readonly unreadable: readonly unknown[]
+}
+
+interface Asked {
+  readonly consistent_at: string
+  readonly results: Seen['results']
+}
+
 async function configured(): Promise<Home> {
   const home = await makeHome()
   createClinic(home.path('desk.db'), { rows: 500 })
@@ -39,6 +54,14 @@ async function stored(home: Home, at: string): Promise<Window> {
     const seen = await window(home)
     return seen.stretches.some(({ earliest_at, latest_at }) => earliest_at <= at && latest_at >= at) && seen
   })
+}
+
+/** The ends of all sets, by their documents. */
+async function instants(home: Home): Promise<string[]> {
+  const folder = home.path('backups/desk/changes')
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.json'))
+  const documents = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))
+  return documents.map((text) => (JSON.parse(text) as { to_at: string }).to_at)
 }
 
 async function restored(
@@ -86,6 +109,28 @@ test('rows deleted by mistake come back as of a moment before, through a kill of
   expect([refused.code, refused.stdout]).toEqual([2, expect.stringContaining('TARGET_OUTSIDE_WINDOW')])
   expect(readdirSync(home.folder)).not.toContain('never')
 
+  // Nobody knows when it was: the two instants of the stream next to it, and the one before comes back.
+  const count = 'SELECT count(*) FROM patients'
+  const found = (await home.run('find-change', 'desk', '--sql', count, '--json')).json<Found>()
+  const [change] = found.changes
+  const sides = [change!.before, change!.after].map(({ results }) => results[0]?.rows)
+  expect([found.changes.length, found.unreadable, ...sides]).toEqual([1, [], [[500]], [[100]]])
+  const [last, next] = [change!.before.at, change!.after.at]
+  expect(before <= next && last < next).toBe(true)
+  const sets = await instants(home)
+  expect(sets.filter((at) => last < at && at < next)).toEqual([])
+  expect(sets).toContain(next)
+  const asked = async (at: string) =>
+    (await home.run('open', 'desk', '--at', at, '--sql', count, '--json')).json<Asked>()
+  expect(await asked(last)).toMatchObject({ consistent_at: last, results: [{ rows: [[500]] }] })
+  expect(await asked(before)).toMatchObject({ results: [{ rows: [[500]] }] })
+  expect(await asked(next)).toMatchObject({ consistent_at: next, results: [{ rows: [[100]] }] })
+  expect(await asked('latest')).toMatchObject({ results: [{ rows: [[100]] }] })
+  expect(await asked('2099-01-01 00:00')).toMatchObject({ error: { code: 'TARGET_OUTSIDE_WINDOW' } })
+  const words = change!.restore.replace('--to NEW_PLACE', '').trim().split(' ').slice(3)
+  expect(words).toEqual(['--at', last])
+  expect((await restored(home, 'found.db', ...words)).patients).toBe(500)
+
   // The other store alone, without the catalog.
   const url = `file://${home.path('second')}`
   const keys = ['--keys', home.path('keys.json')]
@@ -131,4 +176,7 @@ test('rows deleted by mistake come back as of a moment before, through a kill of
   )
   expect([bad.code, bad.stdout]).toEqual([4, expect.stringContaining('ARTIFACT_CORRUPT')])
   expect(readdirSync(home.folder)).not.toContain('bad.db')
+  const unread = await home.run('open', 'desk', '--at', before, '--from', 'local', '--sql', count, '--json')
+  expect([unread.code, unread.stdout]).toEqual([4, expect.stringContaining('ARTIFACT_CORRUPT')])
+  expect(await readdir(home.path('salvor-data/sandbox')).catch(() => [])).toEqual([])
 })

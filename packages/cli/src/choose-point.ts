@@ -1,9 +1,11 @@
 import { parseInstant } from '@salvor/policy/instant-text'
 import { pointAt, type RestorePoint, restorePoints } from '@salvor/policy/restore-points'
 import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
+import { hasChangeSets } from '@salvor/runtime/change-facts'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
+import { changedPoint } from './change-instants.ts'
 import { recoveryInstants } from './recovery-instants.ts'
 
 /** An instant that was typed; USAGE if it is none. */
@@ -31,8 +33,8 @@ export interface PointWanted {
 }
 
 /**
- * What `open SOURCE|BACKUP [--at TIME|--backup B]` names: the state of TIME where replaying WAL reaches it, else the newest of a backup that is not
- * after TIME, or a certain one.
+ * What `open SOURCE|BACKUP [--at TIME|--backup B]` names: the state of TIME where WAL or change sets reach it, or a certain backup's. A source that has
+ * change sets is refused what `restore` refuses; of others it is the newest backup that is not after TIME.
  */
 export async function choosePoint(
   runtime: Runtime,
@@ -50,8 +52,11 @@ export async function choosePoint(
     if (at !== undefined) throw new SalvorError('SOURCE_UNKNOWN', { source: what })
     return named(runtime, what)
   }
-  if (at === undefined || at === 'latest') return points.at(-1)!
+  if (at === undefined) return points.at(-1)!
+  const followed = await hasChangeSets(runtime.deps, what)
+  if (at === 'latest') return followed ? changedPoint(runtime, what, { kind: 'latest' }, store) : points.at(-1)!
   const instant = instantTyped(runtime, '--at', at, 'open')
+  if (followed) return changedPoint(runtime, what, { kind: 'time', at: instant }, store)
   const instants = await recoveryInstants(runtime, what, store, signal)
   const found = instants?.at(instant) ?? pointAt(points, instant)
   if (found) return found

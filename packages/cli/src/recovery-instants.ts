@@ -2,25 +2,31 @@ import { planRecovery } from '@salvor/policy/recovery-plan'
 import { recoveryWindow } from '@salvor/policy/recovery-window'
 import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
 import type { Runtime } from '@salvor/runtime/open-runtime'
+import { hasChangeSets } from '@salvor/runtime/change-facts'
 import { gatherRecoveryFacts, recoveryInput } from '@salvor/runtime/recovery-facts'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { elapsedMs, shifted, type Instant } from '@salvor/shared/vocabulary/instant'
 import type { Change, Look } from './bisect.ts'
+import { changeInstants } from './change-instants.ts'
 
-/** The instants between backups that replaying WAL reaches. */
+/** The instants between backups that replaying WAL, or change sets, reach. */
 export interface RecoveryInstants {
   readonly latest: Instant
-  /** Null: no WAL reaches it. */
+  /** Null: what is stored does not reach it. */
   at(instant: Instant): AskedPoint | null
+  /** Where to look next between two sights; null: they are near enough. `resolutionMs`: where instants are not counted, how near. */
+  between(before: Instant, after: Instant, resolutionMs: number): Instant | null
 }
 
-/** Null: no WAL of the source is stored. */
+/** Null: neither WAL nor change sets of the source are stored. */
 export async function recoveryInstants(
-  { deps }: Runtime,
+  runtime: Runtime,
   source: string,
   store: string | null,
   signal: AbortSignal,
 ): Promise<RecoveryInstants | null> {
+  const { deps } = runtime
+  if (await hasChangeSets(deps, source)) return changeInstants(runtime, source, store)
   const first = await deps.catalog.wal({ source })[Symbol.asyncIterator]().next()
   if (first.done) return null
   const facts = await gatherRecoveryFacts(deps, source, store, signal)
@@ -38,10 +44,14 @@ export async function recoveryInstants(
         throw error
       }
     },
+    between(before, after, resolutionMs) {
+      const apart = elapsedMs(before, after)
+      return apart <= Math.max(1, resolutionMs) ? null : shifted(before, apart / 2)
+    },
   }
 }
 
-/** Halves the time between the two sights of a change until they are no more than so many milliseconds apart, or WAL is missing in between. */
+/** Halves the way between the two sights of a change until they are neighbours, or something is missing in between. */
 export async function refine<A>(
   change: Change<AskedPoint, A>,
   instants: RecoveryInstants,
@@ -51,9 +61,8 @@ export async function refine<A>(
   let { before, after } = change
   let looked = 0
   for (;;) {
-    const apart = elapsedMs(before.point.at, after.point.at)
-    if (apart <= Math.max(1, resolutionMs)) break
-    const point = instants.at(shifted(before.point.at, apart / 2))
+    const instant = instants.between(before.point.at, after.point.at, resolutionMs)
+    const point = instant === null ? null : instants.at(instant)
     const seen = point && (await look(point))
     if (!seen) break
     looked += 1

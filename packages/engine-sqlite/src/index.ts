@@ -33,7 +33,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
       await assertTarget(target, inPlace, site)
     },
     offlineSnapshot: (target, sink, signal) => reading(site, target, takeOfflineSnapshot(site, target, sink, signal)),
-    openState: (state, signal) => openState(context.source, state, signal),
+    openState: (state, signal) => openState(context, state, signal),
     restore: (content, request, signal) => restoreFile(site, content, request, signal),
     restoreStream: (content, request, sink, signal) => streamFile(site, content, request, sink, signal),
     export: (request, signal) => exportCopy(site, request, signal),

@@ -1,13 +1,12 @@
-import type { RestorePoint } from '@salvor/policy/restore-points'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { QueryPart } from '@salvor/shared/ports/reading'
 import type { RecoveryInput } from '@salvor/shared/ports/tasks'
 import { chainAddresses } from './chain-addresses.ts'
-import { openRestorePoint } from './open-restore-point.ts'
+import { openRestorePoint, type StoredPoint } from './open-restore-point.ts'
 import type { Runtime } from './open-runtime.ts'
 
-/** A restore point, or an instant behind one that replaying WAL on it reaches. */
-export interface AskedPoint extends RestorePoint {
+/** A restore point, or an instant behind one that change sets, or WAL that is replayed on it, reach. */
+export interface AskedPoint extends StoredPoint {
   readonly recovery?: RecoveryInput
 }
 

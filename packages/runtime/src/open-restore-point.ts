@@ -3,12 +3,18 @@ import { openFrames } from '@salvor/repository/open-frames'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
 import type { StateReader } from '@salvor/shared/ports/reading'
-import type { CopyAddress } from '@salvor/shared/ports/tasks'
+import type { ChangesInput, CopyAddress } from '@salvor/shared/ports/tasks'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import { chainAddresses } from './chain-addresses.ts'
 import type { Runtime } from './open-runtime.ts'
+import { openChanges } from './tasks/open-changes.ts'
 import { makeScratch } from './tasks/scratch.ts'
 import { assertSource, engineOfBackup } from './tasks/task-context.ts'
+
+/** A restore point, or an instant behind one that change sets laid over it reach. */
+export interface StoredPoint extends RestorePoint {
+  readonly changes?: ChangesInput
+}
 
 export interface OpenRestorePoint extends AsyncDisposable {
   readonly backup: BackupWithCopies
@@ -23,7 +29,7 @@ export interface OpenRestorePoint extends AsyncDisposable {
  */
 export async function openRestorePoint(
   runtime: Runtime,
-  { backup_id }: RestorePoint,
+  { backup_id, changes }: StoredPoint,
   store: string | null,
   signal: AbortSignal,
 ): Promise<OpenRestorePoint> {
@@ -63,7 +69,9 @@ export async function openRestorePoint(
     below = manifest.id
   }
   const [full, ...increments] = artifacts
-  const reader = opened.use(await engine.openState({ full: full!, increments }, signal))
+  await using sets = await openChanges(changes, source, context, 'newest first')
+  const state = { full: full!, increments, changes: sets.increments }
+  const reader = opened.use(await engine.openState(state, signal))
   const kept = opened.move()
   return { backup, store: addresses.at(-1)!.store, reader, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }

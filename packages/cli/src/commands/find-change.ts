@@ -116,7 +116,7 @@ async function pointsBetween(
   const from = since === undefined ? null : instantTyped(runtime, '--since', since, 'find-change')
   const to = until === undefined ? null : instantTyped(runtime, '--until', until, 'find-change')
   const between = points.filter(({ at }) => (from === null || from <= at) && (to === null || at <= to))
-  // The ends themselves, where WAL reaches them.
+  // The ends themselves, where WAL or change sets reach them.
   const first = from === null ? null : (instants?.at(from) ?? null)
   const last = instants?.at(to === null || to > instants.latest ? instants.latest : to) ?? null
   const begins = first && first.at !== between[0]?.at ? [first] : []
@@ -152,8 +152,8 @@ function answerOf(
   found: Found,
   unreadable: readonly { readonly backup: string; readonly error: Failure }[],
 ): Answer {
-  const restore = ({ backup_id, at, recovery }: AskedPoint): string => {
-    const which = recovery ? `--at ${at}` : `--backup ${backup_id}`
+  const restore = ({ backup_id, at, recovery, changes }: AskedPoint): string => {
+    const which = (recovery ?? changes) ? `--at ${at}` : `--backup ${backup_id}`
     return `salvor restore ${source} ${which}${from === undefined ? '' : ` --from ${from}`} --to NEW_PLACE`
   }
   const fine = found.looked_at > found.points ? ', and at instants between them' : ''

@@ -3,7 +3,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Increment } from '@salvor/shared/ports/engine'
 import { assertRoom, withFullDisk } from '../scratch-copy.ts'
 import { PageSet } from './page-set.ts'
-import { type PagesHead, PageStream } from './page-stream.ts'
+import { type PageRun, type PagesHead, PageStream } from './page-stream.ts'
 
 /**
  * The pages that the incrementals of a chain bring, each in its newest form and at its own place in a sparse scratch file: that
@@ -58,6 +58,21 @@ export class NewestPages implements Disposable {
       if (came) this.#read(into.subarray(from * page_size, to * page_size), (first + from - 1) * page_size)
       from = to
     }
+  }
+
+  /** How many pages came. */
+  get count(): number {
+    return this.#pages.count
+  }
+
+  /** Neighbours among those that came, ascending. */
+  runs(): Generator<PageRun> {
+    return this.#pages.runs(Number.POSITIVE_INFINITY)
+  }
+
+  /** Bytes of the file: every page that came lies at `(number - 1) * page_size`. Gives how many there are; what lies between them is of no page. */
+  readFile(into: Uint8Array, at: number): number {
+    return readSync(this.#fd, into, 0, into.length, at)
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
-import type { ParentBackup, SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { Increment, ParentBackup, SnapshotFacts } from '@salvor/shared/ports/engine'
 import type { SqlValue, StateReader } from '@salvor/shared/ports/reading'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { openBench, type Bench } from '@salvor/testkit/fakes/engine-context'
@@ -47,6 +47,14 @@ class Taken {
     const engine = openEngine({ path: '' }, this.#bench.context('desk'))
     return engine.openState!({ full: full!, increments }, never)
   }
+  /** The same with what changed as change sets, the newest first, but for the first `increments`, which stay artifacts of their own. */
+  openLaid(increments: number): Promise<StateReader> {
+    const [full, ...frames] = this.frames()
+    const changes = this.files.slice(1 + increments).map((file) => setOf(file))
+    const engine = openEngine({ path: '' }, this.#bench.context('desk'))
+    const state = { full: full!, increments: frames.slice(0, increments), changes: changes.toReversed() }
+    return engine.openState!(state, never)
+  }
   /** The database as it is now, in one file. */
   main(): Buffer {
     const database = new Database(this.#path)
@@ -57,6 +65,14 @@ class Taken {
   #parent({ consistent_at, engine_facts, digests }: SnapshotFacts): ParentBackup {
     return { id: 'parent', consistent_at, engine_facts, digests: digests! }
   }
+}
+
+function setOf(file: string): Increment {
+  const chunks = async function* () {
+    yield readFileSync(file)
+  }
+  const content = { size: 0, chunks, writeTo: () => Promise.reject(new Error('no whole database')) }
+  return { id: file, consistent_at: '', engine_facts: {}, open: (work) => work(content) }
 }
 
 async function rowsOf(state: StateReader, sql: string, signal = never): Promise<SqlValue[][]> {
@@ -109,6 +125,10 @@ test.each([
       expect(await rowsOf(state, sql)).toEqual(database.prepare(sql).raw().all())
       expect(await rowsOf(state, 'PRAGMA integrity_check')).toEqual([['ok']])
       database.close()
+      for (const increments of step === steps.at(-1) ? [0, 1] : []) {
+        await using laid = await taken.openLaid(increments)
+        expect((await served(laid)).equals(main)).toBe(true)
+      }
     }
   },
 )

@@ -1,6 +1,8 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactFrames } from '@salvor/shared/ports/artifact'
+import type { EngineContext } from '@salvor/shared/ports/engine'
 import type { QueryPart, StateReader, StoredState } from '@salvor/shared/ports/reading'
+import { layChanges } from './laid-changes.ts'
 import { ReaderMemory, type ReaderSetup } from './messages.ts'
 import { readPageTable } from './page-table.ts'
 import { ReadingThread } from './reading-thread.ts'
@@ -9,17 +11,21 @@ import { ReadingThread } from './reading-thread.ts'
 const CACHE_BYTES = 32 << 20
 const LEAST_SLOTS = 4
 
-/** Opens a stored state of a SQLite database for SQL. Of a chain, the page numbers of every increment are read here. */
+/** Opens a stored state of a SQLite database for SQL. Of a chain, the page numbers of every increment are read here, and change sets whole. */
 export async function openState(
-  source: string,
-  { full, increments }: StoredState,
+  context: EngineContext,
+  { full, increments, changes = [] }: StoredState,
   signal: AbortSignal,
 ): Promise<StateReader> {
-  const slotBytes = Math.max(...[full, ...increments].map(({ frame_bytes }) => frame_bytes))
-  const slots = Math.max(LEAST_SLOTS, Math.floor(CACHE_BYTES / slotBytes))
+  await using opened = new AsyncDisposableStack()
   const tables = await Promise.all(
     increments.map(async (frames) => ({ ...shape(frames), table: await readPageTable(frames, signal) })),
   )
+  const laid = changes.length === 0 ? null : opened.use(await layChanges(context, changes, signal))
+  if (laid) tables.push({ ...shape(laid.frames), table: laid.table })
+  const artifacts = [full, ...increments, ...(laid ? [laid.frames] : [])]
+  const slotBytes = Math.max(...artifacts.map(({ frame_bytes }) => frame_bytes))
+  const slots = Math.max(LEAST_SLOTS, Math.floor(CACHE_BYTES / slotBytes))
   const setup = (): ReaderSetup => ({
     shared: ReaderMemory.allocate(slots, slotBytes),
     slots,
@@ -27,8 +33,9 @@ export async function openState(
     full: shape(full),
     increments: tables,
   })
-  const start = () => ReadingThread.start(source, setup(), [full, ...increments], signal)
-  return new SqliteState(await start(), start)
+  const start = () => ReadingThread.start(context.source, setup(), artifacts, signal)
+  const thread = await start()
+  return new SqliteState(thread, start, opened.move())
 }
 
 function shape({ size, frame_bytes }: ArtifactFrames) {
@@ -37,10 +44,12 @@ function shape({ size, frame_bytes }: ArtifactFrames) {
 
 class SqliteState implements StateReader {
   readonly #start: () => Promise<ReadingThread>
+  readonly #kept: AsyncDisposableStack
   #thread: ReadingThread | null
   #busy = false
 
-  constructor(thread: ReadingThread, start: () => Promise<ReadingThread>) {
+  constructor(thread: ReadingThread, start: () => Promise<ReadingThread>, kept: AsyncDisposableStack) {
+    this.#kept = kept
     this.#thread = thread
     this.#start = start
   }
@@ -67,6 +76,7 @@ class SqliteState implements StateReader {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#end()
+    await this.#kept.disposeAsync()
   }
 
   async #end(): Promise<void> {

@@ -7,6 +7,8 @@ import { PlainBytes } from './plain-bytes.ts'
 export interface PageTable {
   readonly page_size: number
   readonly page_count: number
+  /** Pages up to here are looked for in what is older: a state that was shorter cut the others off. */
+  readonly reach: number
   /** Ascending. */
   readonly numbers: Uint32Array
   /** For each group: the place of its first number in `numbers`, and the offset of its first page in the plain bytes. */
@@ -51,6 +53,7 @@ export async function readPageTable(frames: ArtifactFrames, signal: AbortSignal)
   return {
     page_size,
     page_count,
+    reach: page_count,
     numbers: numbers.done(),
     groups: Uint32Array.from(groups),
     offsets: Float64Array.from(offsets),

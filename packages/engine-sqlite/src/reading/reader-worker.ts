@@ -44,8 +44,8 @@ function unsupported(): string | null {
   if (file.size === 0) return null
   const known = parseHeader(header)
   if (!known) return 'it does not begin as a database does'
-  const [table] = setup.increments.map((one) => one.table)
-  if (table && table.page_size !== known.page_size) return 'pages of its artifacts have different sizes'
+  const others = setup.increments.filter(({ table }) => table.page_size !== known.page_size)
+  if (others.length > 0) return 'pages of its artifacts have different sizes'
   // The reader's SQLite takes all text for UTF-8.
   return header.readUInt32BE(56) > 1 ? 'its text is UTF-16' : null
 }

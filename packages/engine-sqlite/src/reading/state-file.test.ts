@@ -10,7 +10,9 @@ const ROUNDS = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 2_000 : 200
 function increment(page_count: number, pages: readonly number[]): { table: PageTable } {
   const groups = Uint32Array.from(pages.length > 0 ? [0] : [])
   const offsets = Float64Array.from(groups.length > 0 ? [0] : [])
-  return { table: { page_size: PAGE, page_count, numbers: Uint32Array.from(pages), groups, offsets } }
+  return {
+    table: { page_size: PAGE, page_count, reach: page_count, numbers: Uint32Array.from(pages), groups, offsets },
+  }
 }
 
 /** Each artifact is full of its own number, from 1 on. */

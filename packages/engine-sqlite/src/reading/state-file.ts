@@ -42,7 +42,7 @@ export class StateFile {
       const place = page <= reach ? placeOf(table, page) : null
       if (place !== null) return this.#read(artifact, place + within, into)
       // A state that was shorter in between cut off what older ones had behind its end.
-      reach = Math.min(reach, table.page_count)
+      reach = Math.min(reach, table.reach)
     }
     const offset = (page - 1) * pageSize + within
     const count = page <= reach ? Math.max(0, Math.min(into.length, this.#full.size - offset)) : 0

@@ -15,18 +15,19 @@ export interface OpenChanges extends AsyncDisposable {
   readonly increments: readonly Increment[]
 }
 
-/** Change sets, as incrementals on a chain. Stores are open until it is disposed. */
+/** Change sets, as incrementals on a chain, to be read in this order. Stores are open until it is disposed. */
 export async function openChanges(
   input: ChangesInput | undefined,
   source: string,
   context: TaskContext,
+  order: 'oldest first' | 'newest first' = 'oldest first',
 ): Promise<OpenChanges> {
   await using opened = new AsyncDisposableStack()
   const stores = new Map<string, Store>()
-  for (const { store } of input?.sets ?? [])
+  const sets = order === 'oldest first' ? (input?.sets ?? []) : (input?.sets ?? []).toReversed()
+  for (const { store } of sets)
     if (!stores.has(store)) stores.set(store, opened.use(await openStore(context, store)).store)
   const { keyring, signal } = context
-  const sets = input?.sets ?? []
   const fetched = new Map<number, Promise<Buffer[] | null>>()
   const readSet = (n: number) => {
     const { store, base, name, document_sha256 } = sets[n]!

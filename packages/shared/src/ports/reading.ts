@@ -1,10 +1,13 @@
 import type { ArtifactFrames } from './artifact.ts'
+import type { Increment } from './engine.ts'
 
 /** A state as it lies in the stores: a full, and what changed since. */
 export interface StoredState {
   readonly full: ArtifactFrames
   /** Oldest first; the state is the last one's. */
   readonly increments: readonly ArtifactFrames[]
+  /** What is laid over that in turn, the newest first: each is read whole and once, while the state is opened. */
+  readonly changes?: readonly Increment[]
 }
 
 export type SqlValue = null | number | bigint | string | Uint8Array

@@ -1,0 +1,59 @@
+import { changeGaps, type ChangeFacts, changeLines } from '@salvor/policy/change-line'
+import { planChanges } from '@salvor/policy/changes-plan'
+import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
+import { changesInput, gatherChangeFacts } from '@salvor/runtime/change-facts'
+import type { Runtime } from '@salvor/runtime/open-runtime'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
+import type { RecoveryTarget } from '@salvor/shared/vocabulary/recovery'
+import type { RecoveryInstants } from './recovery-instants.ts'
+
+/** The state of a target by backups and change sets, as `restore` brings it back: TARGET_OUTSIDE_WINDOW where that refuses. */
+export async function changedPoint(
+  { deps }: Runtime,
+  source: string,
+  target: RecoveryTarget,
+  store: string | null,
+): Promise<AskedPoint> {
+  return pointOf(await gatherChangeFacts(deps, source, store), source, target)
+}
+
+/** Null: no change set stands on a backup that can be read. */
+export async function changeInstants(
+  { deps }: Runtime,
+  source: string,
+  store: string | null,
+): Promise<RecoveryInstants | null> {
+  const facts = await gatherChangeFacts(deps, source, store)
+  const lines = changeLines(facts)
+  const latest = lines.map(({ latest_at }) => latest_at).toSorted()
+  if (latest.length === 0) return null
+  const gaps = changeGaps(facts)
+  const isLost = (at: Instant): boolean => gaps.some(({ from_at, to_at }) => from_at < at && at < to_at)
+  const reached = lines
+    .flatMap(({ sets, earliest_at }) => sets.map(({ to_at }) => to_at).filter((at) => at >= earliest_at))
+    .filter((at) => !isLost(at))
+    .toSorted()
+  return {
+    latest: latest.at(-1)!,
+    at(instant) {
+      try {
+        return pointOf(facts, source, { kind: 'time', at: instant })
+      } catch (error) {
+        if (error instanceof SalvorError && error.code === 'TARGET_OUTSIDE_WINDOW') return null
+        throw error
+      }
+    },
+    // Every set is an instant of its own, and between two of them there is nothing to look at.
+    between(before, after) {
+      const inside = reached.filter((at) => before < at && at < after)
+      return inside[inside.length >> 1] ?? null
+    },
+  }
+}
+
+function pointOf(facts: ChangeFacts, source: string, target: RecoveryTarget): AskedPoint {
+  const plan = planChanges(facts, { source, target, backup_id: null })
+  const { backup_id, recovers_to: at } = plan
+  return plan.sets.length === 0 ? { at, backup_id } : { at, backup_id, changes: changesInput(plan) }
+}
