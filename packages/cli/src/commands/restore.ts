@@ -126,7 +126,7 @@ function reachedLines({ state, stopped, last_commit_at, lsn, timeline, duration_
   const end = stopped === null ? 'replayed to its end' : `stopped ${stopped}`
   return [
     `  started: ${end}, in ${span(duration_ms)}; timeline ${timeline}, ${STATES[state]}`,
-    `  last commit ${last_commit_at ?? 'that of the backup'}, WAL read up to ${lsn ?? 'none'}; the server is stopped again`,
+    `  ${last_commit_at === null ? '' : `last commit ${last_commit_at}, `}WAL read up to ${lsn ?? 'nothing'}; the server is stopped again`,
   ]
 }
 

@@ -1,5 +1,5 @@
 import { lchown, lstat, readdir, realpath, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { listTree } from '../data-folder/settle.ts'
 import { serverUser, type ServerUser } from '../sandbox/user.ts'
 
@@ -22,7 +22,11 @@ export async function handOver(data: string): Promise<HandedOver> {
 }
 
 async function give(data: string, uid: number, gid: number): Promise<void> {
-  for (const root of [data, ...(await linkedTablespaces(data))]) {
+  const tablespaces = await linkedTablespaces(data)
+  // The folder that a restore makes around tablespaces is closed to others.
+  const around = `${await realpath(data)}_tblspc`
+  if (tablespaces.some((place) => dirname(place) === around)) await lchown(around, uid, gid)
+  for (const root of [data, ...tablespaces]) {
     for await (const path of listTree(root)) await lchown(path, uid, gid)
   }
 }

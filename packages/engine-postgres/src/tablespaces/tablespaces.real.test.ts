@@ -4,6 +4,7 @@ import { POSTGRES_MAJORS, startPostgres, type RealPostgres } from '@salvor/testk
 import type { SnapshotFacts } from '@salvor/shared/ports/engine'
 import { spawnSync } from 'node:child_process'
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   existsSync,
@@ -12,6 +13,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -110,6 +112,10 @@ describe.each(MAJORS)('tablespaces of PostgreSQL %i', (major) => {
     expect(links.map(dirname)).toEqual([`${target}_tblspc`, `${target}_tblspc`])
     expect(existsSync(join(target, 'tablespace_map'))).toBe(false)
     expect(readdirSync(links[0]!)).toEqual([expect.stringMatching(/^PG_/)])
+    // A server that Salvor runs on it finds them, and leaves everything to whom it belonged.
+    const before = statSync(links[0]!).uid
+    expect(await engine().recover!(target, null, never)).toMatchObject({ state: 'consistent', timeline: 1 })
+    expect([statSync(links[0]!).uid, statSync(`${target}_tblspc`).uid]).toEqual([before, before])
     expect(await asked(target, SUMS)).toBe(true)
   })
 
@@ -136,6 +142,13 @@ describe.each(MAJORS)('tablespaces of PostgreSQL %i', (major) => {
   test('are proven in the sandbox, where nothing leads out of it', async () => {
     const target = join(folder.path, 'proven')
     await engine().restore(contentOf(file), request(target, { tablespaces: 'inside' }), never)
+    // As a stream they are the same folders.
+    const [tar, streamed] = [join(folder.path, 'streamed.tar'), join(folder.path, 'streamed')]
+    const sink = async (chunk: Uint8Array): Promise<void> => appendFileSync(tar, chunk)
+    await engine().restoreStream(contentOf(file, 10_007), { engine_facts: facts.engine_facts }, sink, never)
+    mkdirSync(streamed)
+    expect(spawnSync('tar', ['-xf', tar, '-C', streamed], { encoding: 'utf8' }).stderr).toBe('')
+    expect(spawnSync('diff', ['-r', '-q', target, streamed], { encoding: 'utf8' }).stdout).toBe('')
     expect(existsSync(`${target}_tblspc`)).toBe(false)
     const checks = await engine().prove(target, [SUMS], facts.engine_facts, never)
     expect(checks.filter(({ ok }) => !ok)).toEqual([])

@@ -15,7 +15,7 @@ export interface RecoveryReached {
   readonly state: 'promoted' | 'paused' | 'consistent'
   /** In the server's words, such as `before commit of transaction 741, time …`; null: at the end of the WAL. */
   readonly stopped: string | null
-  /** When the last transaction that came back was committed; null: none was committed behind the backup. */
+  /** When the last transaction that came back was committed; null: none was replayed, or it paused and does not say. */
   readonly last_commit_at: Instant | null
   /** Of the transaction with which it stopped, where the target was one. */
   readonly xid: string | null
