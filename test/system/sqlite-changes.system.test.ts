@@ -76,7 +76,7 @@ async function restored(
   return { ...ended, visits, patients: await copy.get('SELECT count(*) FROM patients') }
 }
 
-test('rows deleted by mistake come back as of a moment before, through a kill of worker and writer, from any store, and in place', async () => {
+test('rows deleted by mistake are found and come back as of a moment before, through a kill of worker and writer, from any store, and in place', async () => {
   await using home = await configured()
   const worker = home.service('backup-worker')
   home.service('replicator')

@@ -4,6 +4,7 @@ import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
 import { changesInput, gatherChangeFacts } from '@salvor/runtime/change-facts'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { RecoveryTarget } from '@salvor/shared/vocabulary/recovery'
 import type { RecoveryInstants } from './recovery-instants.ts'
@@ -30,10 +31,8 @@ export async function changeInstants(
   if (latest.length === 0) return null
   const gaps = changeGaps(facts)
   const isLost = (at: Instant): boolean => gaps.some(({ from_at, to_at }) => from_at < at && at < to_at)
-  const reached = lines
-    .flatMap(({ sets, earliest_at }) => sets.map(({ to_at }) => to_at).filter((at) => at >= earliest_at))
-    .filter((at) => !isLost(at))
-    .toSorted()
+  const ends = lines.flatMap(({ sets, earliest_at }) => sets.flatMap(endsOf).filter((at) => at >= earliest_at))
+  const reached = [...new Set(ends)].filter((at) => !isLost(at)).toSorted()
   return {
     latest: latest.at(-1)!,
     at(instant) {
@@ -44,12 +43,17 @@ export async function changeInstants(
         throw error
       }
     },
-    // Every set is an instant of its own, and between two of them there is nothing to look at.
+    // Within a set there is nothing to look at.
     between(before, after) {
       const inside = reached.filter((at) => before < at && at < after)
       return inside[inside.length >> 1] ?? null
     },
   }
+}
+
+/** Where nothing was committed for a while, the state before a set is known for its beginning, too. */
+function endsOf({ stands_on, from_at, to_at }: StoredChangeSet): Instant[] {
+  return stands_on === 'previous' ? [from_at, to_at] : [to_at]
 }
 
 function pointOf(facts: ChangeFacts, source: string, target: RecoveryTarget): AskedPoint {

@@ -65,11 +65,11 @@ function within(
   const steps: StoredChangeSet[] = []
   for (let i = last; i >= 0; i -= 1) {
     const set = sets[i]!
-    steps.unshift(set)
+    steps.push(set)
     const own = set.stands_on === 'base' ? bases.find(({ backup_id }) => backup_id === set.base) : undefined
     const start = i > 0 ? sets[i - 1]!.to_at : set.from_at
     const base = own ?? newestOf(bases, shifted(start, i > 0 ? SLACK_MS : 0), reached.to_at)
-    if (base) return { backup_id: base.backup_id, sets: steps, recovers_to }
+    if (base) return { backup_id: base.backup_id, sets: steps.toReversed(), recovers_to }
     if (set.stands_on === 'base') break
   }
   throw refused('the backup that its change sets stand on cannot be read, or is not the one that was named')

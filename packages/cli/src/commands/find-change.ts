@@ -156,8 +156,10 @@ function answerOf(
     const which = (recovery ?? changes) ? `--at ${at}` : `--backup ${backup_id}`
     return `salvor restore ${source} ${which}${from === undefined ? '' : ` --from ${from}`} --to NEW_PLACE`
   }
-  const fine = found.looked_at > found.points ? ', and at instants between them' : ''
-  const looked = `looked at ${found.looked_at} of ${found.points} restore points${fine}`
+  const looked =
+    found.looked_at > found.points
+      ? `looked at ${found.looked_at} states: of ${found.points} restore points and of instants between them`
+      : `looked at ${found.looked_at} of ${found.points} restore points`
   const lines = [
     ...found.changes.flatMap((change) => changeLines(source, change, restore(change.before.point))),
     ...(found.changes.length > 0 ? [] : sameLines(source, found)),
