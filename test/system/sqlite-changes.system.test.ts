@@ -49,11 +49,15 @@ const window = async (home: Home): Promise<Window> => (await home.run('window', 
 const now = (): string => instantOf(BigInt(Date.now()) * 1000n)
 const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
+/** A worker that was killed is followed by the next one within seconds, on a machine that has time for it. */
+const PATIENCE_MS = 120_000
+
 async function stored(home: Home, at: string): Promise<Window> {
-  return until(`changes up to ${at}`, async () => {
+  const look = async (): Promise<Window | false> => {
     const seen = await window(home)
     return seen.stretches.some(({ earliest_at, latest_at }) => earliest_at <= at && latest_at >= at) && seen
-  })
+  }
+  return until(`changes up to ${at}`, look, PATIENCE_MS)
 }
 
 /** The ends of all sets, by their documents. */
