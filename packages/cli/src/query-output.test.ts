@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { stripVTControlCharacters } from 'node:util'
 import type { QueryPart } from '@salvor/shared/ports/reading'
 import { expect, test } from 'vitest'
 import { collect, printTo, shown } from './query-output.ts'
@@ -13,7 +14,7 @@ async function printed(...given: QueryPart[]): Promise<string> {
   const all = text(out)
   await printTo(out, parts(...given))
   out.end()
-  return all
+  return stripVTControlCharacters(await all)
 }
 
 test('rows stand in the columns of the first ones, each statement under its names, also where it gave none', async () => {
