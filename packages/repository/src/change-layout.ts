@@ -2,7 +2,7 @@ import type { ObjectKey } from '@salvor/shared/ports/store'
 import { isChangeSetName } from '@salvor/shared/vocabulary/change-set'
 
 /** Names tried for the content of one set when earlier attempts left theirs: objects are never overwritten. */
-export const CHANGE_NAMES = 9
+export const CHANGE_NAMES = 99
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 export interface ChangeSetPlace {

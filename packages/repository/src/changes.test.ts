@@ -1,3 +1,4 @@
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ChangePiece, ChangeSetFile } from '@salvor/shared/vocabulary/change-set'
 import { MemoryStore } from '@salvor/testkit/fakes/memory-store'
 import { expect, test } from 'vitest'
@@ -88,4 +89,25 @@ test('a byte that flips, in content or document, and a document that was put els
   store.plant(`${FOLDER}${elsewhere}.json`, store.bytes(`${FOLDER}${NAME}.json`))
   const errors = (await all(store)).map(({ error }) => error?.code ?? null)
   expect(errors).toEqual([null, 'ARTIFACT_CORRUPT'])
+})
+
+test('a store that takes content and refuses documents for a while is not filled with orphans, and the set gets there', async () => {
+  let refused = 12
+  const store = new MemoryStore({
+    before(operation, key) {
+      if (operation === 'finish' && key.endsWith('.json') && refused-- > 0)
+        throw new SalvorError('STORE_UNREACHABLE', { store: 'memory', reason: 'away' })
+    },
+  })
+  const tries = async (more: Partial<ChangesRequest>): Promise<number> => {
+    for (let n = 1; ; n++) if ((await codeOf(writeChanges(request(store, more), never))) === 'resolved') return n
+  }
+  expect(await tries({ unfinished: new Map() })).toBe(13)
+  expect(store.keys()).toEqual([`${FOLDER}${NAME}.json`, `${FOLDER}${NAME}.zst.enc`])
+  const [found] = await all(store)
+  expect(found?.error).toBeNull()
+  // Workers that are killed again and again remember nothing: each leaves its content, and the next finds a name.
+  refused = 12
+  expect(await tries({ piece: { ...PIECE, to_at: '2025-11-27T20:39:32.294774Z' } })).toBe(13)
+  expect((await all(store)).map(({ error }) => error)).toEqual([null, null])
 })

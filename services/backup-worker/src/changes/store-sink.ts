@@ -1,5 +1,5 @@
 import { possibleParents } from '@salvor/policy/chain'
-import { writeChanges } from '@salvor/repository/write-changes'
+import { writeChanges, type ChangesRequest } from '@salvor/repository/write-changes'
 import { fetchBase } from '@salvor/runtime/fetch-base'
 import { VERSION } from '@salvor/runtime/version'
 import type { ChangeProgress, ChangeSink } from '@salvor/shared/ports/changes'
@@ -30,6 +30,7 @@ export class ChangeStoreSink implements ChangeSink {
   readonly #place: Place
   #last: string | null
   #base: ParentBackup | null = null
+  readonly #unfinished: NonNullable<ChangesRequest['unfinished']> = new Map()
 
   constructor(deps: Deps, source: SourceSettings, place: Place) {
     this.#deps = deps
@@ -59,7 +60,7 @@ export class ChangeStoreSink implements ChangeSink {
     const { store, health, signal } = this.#place
     const rules = { keyring, encrypt, allowPlain: plain_allowed, level: 1, source }
     const written = { store: this.#deps.store(store), id: ids.next(), timestamp: clock.now(), tool_version: VERSION }
-    const set = { piece: { ...piece, previous: this.#last }, content }
+    const set = { piece: { ...piece, previous: this.#last }, content, unfinished: this.#unfinished }
     const file = await writeChanges({ ...rules, ...written, ...set }, signal)
     signal.throwIfAborted()
     const { base, name, to_at, size_bytes, document_sha256 } = file
