@@ -6,6 +6,8 @@ const TESTS = ['packages/*/src/**', 'services/*/src/**', 'test/system'].map((fol
 const WORKERS = 3
 /** `npm run test:full` makes many rounds of some tests; how long one may take is no part of what it proves. */
 const patience = (ms: number): number => (process.env['SALVOR_TEST_COUNTS'] === 'full' ? 7_200_000 : ms)
+/** Under CI a test of real servers that fails runs once more; the verdict names it with what it said, since it is a fault to find. */
+const RETRY = process.env['CI'] === 'true' ? 1 : 0
 const real = (kind: string) => TESTS.map((path) => `${path}.${kind}.test.ts`)
 
 export default defineConfig({
@@ -37,6 +39,7 @@ export default defineConfig({
           include: real('real'),
           pool: 'forks',
           testTimeout: patience(120_000),
+          retry: RETRY,
           hookTimeout: 180_000,
           sequence: { groupOrder: 1 },
           maxWorkers: WORKERS,
@@ -49,6 +52,7 @@ export default defineConfig({
           include: real('system'),
           pool: 'forks',
           testTimeout: patience(240_000),
+          retry: RETRY,
           hookTimeout: 240_000,
           sequence: { groupOrder: 2 },
           maxWorkers: WORKERS,

@@ -8,7 +8,13 @@ export default class VerdictReporter {
     for (const module of modules) {
       if (module.state() === 'failed' && module.errors().length > 0) count.failed += 1
       for (const test of module.children.allTests()) {
-        const { state, note } = test.result()
+        const { state, note, errors: told } = test.result()
+        if (test.diagnostic()?.flaky) {
+          const why = (told ?? []).map(({ message, stacks }) => `${message} (line ${stacks?.[0]?.line ?? 'unknown'})`)
+          console.log(
+            `passed only when it was run again: ${module.relativeModuleId}: ${test.fullName}: ${why.join('; ')}`,
+          )
+        }
         if (state === 'pending' || state === 'skipped') {
           count.skipped += 1
           const reason = note ?? 'skipped by its file'

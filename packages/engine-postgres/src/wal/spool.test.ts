@@ -68,6 +68,24 @@ test('the tip that an earlier stream received stays until its bytes have come ag
   ).toBe(true)
 })
 
+test('bytes are synced at any moment while a segment ends and the next begins', async () => {
+  using folder = temporaryFolder()
+  await using spool = await WalSpool.open(folder.path, MB)
+  await spool.begin(1, at(1))
+  const ended = new AbortController()
+  const syncing = Array.from({ length: 3 }, async () => {
+    while (!ended.signal.aborted) await Promise.all([spool.sync(), new Promise(setImmediate)])
+  })
+  for (let n = 1; n < 30; n++) {
+    await spool.write(Buffer.alloc(MB, n))
+    await spool.finish()
+    await spool.begin(1, at(n + 1))
+  }
+  ended.abort()
+  await Promise.all(syncing)
+  expect(spool.waiting).toBe(29 * MB)
+})
+
 test('the segment at hand can be read at the very moment at which it is finished', async () => {
   using folder = temporaryFolder()
   await using spool = await WalSpool.open(folder.path, MB)

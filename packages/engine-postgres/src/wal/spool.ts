@@ -120,6 +120,7 @@ export class WalSpool implements AsyncDisposable {
     }
   }
 
+  /** What was written is durable. No file is at hand only while a segment ends, which was synced by then. */
   async sync(): Promise<void> {
     await this.#file?.datasync()
   }
@@ -168,9 +169,11 @@ export class WalSpool implements AsyncDisposable {
     this.waiting -= this.segmentSize
   }
 
+  /** Nobody may begin to sync a file that is closing; a sync under way is waited for. */
   async #close(): Promise<void> {
-    await this.#file?.close()
+    const file = this.#file
     this.#file = null
+    await file?.close()
   }
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#close()
