@@ -115,6 +115,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   merges: true,
   limits: ({ method }) => (method === 'logical' ? { types: ['full'], called: 'postgres by method: logical' } : null),
   keeps_former: true,
+  compresses_at_source: true,
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,
   open,

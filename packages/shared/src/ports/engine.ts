@@ -145,6 +145,8 @@ export interface EngineContext {
   readonly progress: (progress: RunProgress) => void
   /** Folders where server programs are looked for first (verifier.postgres_bin). */
   readonly server_programs: readonly string[]
+  /** The source compresses what it sends, where it can. Absent: it need not. */
+  readonly compress_at_source?: boolean
   /** Those of `EngineAdapter.variables` that are set. Absent: none is. */
   readonly environment?: Readonly<Record<string, string>> | undefined
 }
@@ -277,6 +279,8 @@ export interface EngineAdapter<C = unknown> {
   limits?(this: void, config: C): { readonly types: EngineAdapter['types']; readonly called: string } | null
   /** Its `merge` is there: chains can be put together in the repository. */
   readonly merges?: true
+  /** Its sources can be asked to compress what they send (`EngineContext.compress_at_source`). */
+  readonly compresses_at_source?: true
   /** A restore in place leaves what was there beside the target, under another name, until a person removes it. */
   readonly keeps_former?: true
   /** Variables of the environment that say where a client's own files are. */
