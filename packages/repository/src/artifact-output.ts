@@ -1,9 +1,9 @@
-import { createHash, hash } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { ObjectWriter } from '@salvor/shared/ports/store'
-import { SegmentCipher } from './encrypt.ts'
+import { IV_BYTES } from './encrypt.ts'
 import type { FramePool } from './frame-pool.ts'
-import { freeBuffer } from './free-buffer.ts'
 import { FrameTable, type Segment } from './frame-table.ts'
+import { asHex, SHA256_BYTES } from './hash.ts'
 
 export interface ArtifactOutputOptions {
   readonly pool: FramePool
@@ -21,26 +21,38 @@ export interface StoredArtifact {
   readonly segments: readonly Segment[]
 }
 
+/** A frame that was given to be sealed, behind all earlier ones. */
+interface HandedIn {
+  /** Length of the stored bytes in the slot's output. */
+  readonly sealed: Promise<number>
+}
+
 /**
- * The stored side of an artifact: takes compressed frames in order, encrypts and hashes them, and writes them to the store. After a
- * failure it goes on freeing slots, so that whoever fills them wakes up and sees `failure`.
+ * The stored side of an artifact: has compressed frames encrypted and hashed in order, and writes them to the store. After a failure it
+ * goes on freeing slots, so that whoever fills them wakes up and sees `failure`.
  */
 export class ArtifactOutput {
   failure: unknown = null
   readonly #options: ArtifactOutputOptions
   readonly #frames = new FrameTable()
   readonly #segments: Segment[] = []
-  readonly #hash = createHash('sha256')
-  #segment: { readonly offset: number; stored: number; readonly cipher: SegmentCipher | null } | null = null
+  #segment: { readonly offset: number; stored: number; readonly iv: Buffer | null } | null = null
+  /** Bytes that were given to be sealed; the store may still lack some. */
+  #sealing = 0
+  /** When the last frame was handed in, well or not. */
+  #order: Promise<unknown> = Promise.resolve()
   #tail: Promise<void> = Promise.resolve()
 
   constructor(options: ArtifactOutputOptions) {
     this.#options = options
+    if (options.dataKey) options.pool.memory.key.set(options.dataKey)
   }
 
-  /** The next frame: `stored` is the length of what a job leaves in the slot's output. */
-  add(slot: number, plainBytes: number, stored: Promise<number>): void {
-    this.#tail = this.#takeAfter(this.#tail, slot, plainBytes, stored)
+  /** The next frame: `compressed` is the length of what a job leaves in the slot's output. */
+  add(slot: number, plainBytes: number, compressed: Promise<number>): void {
+    const handedIn = this.#handIn(this.#order, slot, compressed)
+    this.#order = handedIn.catch(() => undefined)
+    this.#tail = this.#storeAfter(this.#tail, slot, plainBytes, handedIn)
   }
 
   /** When every frame so far is with the store, or freed after a failure. Never rejects. */
@@ -49,17 +61,36 @@ export class ArtifactOutput {
   }
 
   /** After `settled` without a failure. */
-  end(): StoredArtifact {
-    this.#endSegment()
-    const checksum_sha256 = this.#hash.digest('hex')
+  async end(): Promise<StoredArtifact> {
+    const { pool } = this.#options
+    const slot = await pool.acquire()
+    const checksum_sha256 = await this.#endSegment(slot)
+    pool.release(slot)
     return { size_bytes: this.#frames.storedBytes, checksum_sha256, frames: this.#frames, segments: this.#segments }
   }
 
-  async #takeAfter(earlier: Promise<void>, slot: number, plainBytes: number, stored: Promise<number>): Promise<void> {
+  /** Null: something has failed already. */
+  async #handIn(earlier: Promise<unknown>, slot: number, compressed: Promise<number>): Promise<HandedIn | null> {
+    await earlier
+    const length = await compressed
+    if (this.failure !== null) return null
+    if (this.#segment && this.#segment.stored + length > this.#options.segmentBytes) await this.#endSegment(slot)
+    const iv = this.#segment === null ? this.#beginSegment() : null
+    this.#segment!.stored += length
+    this.#sealing += length
+    return { sealed: this.#options.pool.run({ kind: 'seal', slot, length, iv: iv && asHex(iv) }) }
+  }
+
+  async #storeAfter(
+    earlier: Promise<void>,
+    slot: number,
+    plainBytes: number,
+    handedIn: Promise<HandedIn | null>,
+  ): Promise<void> {
     await earlier
     try {
-      const length = await stored
-      if (this.failure === null) await this.#take(this.#options.pool.memory.output(slot).subarray(0, length))
+      const length = await (await handedIn)?.sealed
+      if (length !== undefined && this.failure === null) await this.#store(slot, length)
       this.#options.onFrame(plainBytes)
     } catch (error) {
       this.failure ??= error
@@ -67,27 +98,27 @@ export class ArtifactOutput {
     this.#options.pool.release(slot)
   }
 
-  async #take(frame: Uint8Array): Promise<void> {
-    const segment = this.#segmentFor(frame.length)
-    const bytes = segment.cipher ? segment.cipher.update(frame) : frame
-    segment.stored += bytes.length
-    this.#hash.update(bytes)
-    this.#frames.append(bytes.length, hash('sha256', bytes, 'buffer'))
-    await this.#options.writer.write(bytes)
-    if (segment.cipher) freeBuffer(bytes)
+  async #store(slot: number, length: number): Promise<void> {
+    const { memory } = this.#options.pool
+    this.#frames.append(length, memory.note(slot).subarray(0, SHA256_BYTES))
+    await this.#options.writer.write(memory.output(slot).subarray(0, length))
   }
 
-  #segmentFor(length: number) {
-    if (this.#segment && this.#segment.stored + length > this.#options.segmentBytes) this.#endSegment()
-    const { dataKey } = this.#options
-    const cipher = dataKey && !this.#segment ? new SegmentCipher(dataKey) : null
-    return (this.#segment ??= { offset: this.#frames.storedBytes, stored: 0, cipher })
+  /** Gives the IV; null where the artifact is plain. */
+  #beginSegment(): Buffer | null {
+    const iv = this.#options.dataKey && randomBytes(IV_BYTES)
+    this.#segment = { offset: this.#sealing, stored: 0, iv }
+    return iv
   }
 
-  #endSegment(): void {
-    if (!this.#segment) return
-    const { offset, stored, cipher } = this.#segment
-    this.#segments.push({ offset, stored, iv: cipher?.iv ?? null, tag: cipher?.tag() ?? null })
+  /** Gives the SHA-256 of everything so far. */
+  async #endSegment(slot: number): Promise<string> {
+    const { pool } = this.#options
+    await pool.run({ kind: 'close', slot })
+    const note = Uint8Array.from(pool.memory.note(slot))
+    const { offset, stored, iv } = this.#segment!
+    this.#segments.push({ offset, stored, iv, tag: iv && note.subarray(SHA256_BYTES) })
     this.#segment = null
+    return asHex(note.subarray(0, SHA256_BYTES))
   }
 }

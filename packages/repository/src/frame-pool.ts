@@ -19,6 +19,11 @@ interface Pending {
   readonly reject: (error: Error) => void
 }
 
+interface FrameThread {
+  readonly thread: Worker
+  load: number
+}
+
 export interface FramePoolOptions {
   readonly threads: number
   readonly compression: CompressionChoice
@@ -32,7 +37,7 @@ export interface FramePoolOptions {
 export class FramePool implements AsyncDisposable {
   readonly memory: FrameMemory
   readonly slots: number
-  readonly #workers: { readonly thread: Worker; load: number }[] = []
+  readonly #workers: FrameThread[] = []
   readonly #free: number[]
   readonly #waiting: { readonly resolve: (slot: number) => void; readonly reject: (error: Error) => void }[] = []
   readonly #pending = new Map<number, Pending>()
@@ -77,7 +82,7 @@ export class FramePool implements AsyncDisposable {
   /** Runs a job on its slot; gives the length of the result. Rejects with FrameFailure, or what ended the pool. */
   run(job: FrameJob): Promise<number> {
     this.#assertOpen()
-    const worker = this.#workers.reduce((least, other) => (other.load < least.load ? other : least))
+    const worker = this.#workerFor(job)
     worker.load++
     const result = new Promise<number>((resolve, reject) => this.#pending.set(job.slot, { resolve, reject }))
     // A job that fails while its owner waits for an earlier one is not unhandled: the owner comes to it.
@@ -93,6 +98,12 @@ export class FramePool implements AsyncDisposable {
     await this.#closed
     this.memory.key.fill(0)
     this.#rejectAll(this.#broken)
+  }
+
+  /** The first thread seals, so of two with as much to do the other one gets what any could do. */
+  #workerFor({ kind }: FrameJob): FrameThread {
+    if (kind === 'seal' || kind === 'close') return this.#workers[0]!
+    return this.#workers.reduce((least, other) => (other.load <= least.load ? other : least))
   }
 
   #assertOpen(): void {
@@ -125,7 +136,7 @@ export class FramePool implements AsyncDisposable {
     })
   }
 
-  #settle(worker: { load: number }, { slot, length, failure }: FrameReply): void {
+  #settle(worker: FrameThread, { slot, length, failure }: FrameReply): void {
     worker.load--
     const pending = this.#pending.get(slot)
     this.#pending.delete(slot)

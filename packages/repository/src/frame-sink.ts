@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { ArtifactOutput } from './artifact-output.ts'
-import type { FilePart } from './frame-jobs.ts'
+import { copyInto, type FilePart } from './frame-jobs.ts'
 import { FrameFailure, type FramePool } from './frame-pool.ts'
 import { type ZeroRange, ZeroRanges } from './zero-ranges.ts'
 
@@ -76,7 +76,7 @@ export class FrameSink implements SnapshotSink {
       this.#slot ??= this.#pool.tryAcquire()
       if (this.#slot === null) break
       const part = chunk.subarray(taken, taken + this.#room)
-      this.#pool.memory.input(this.#slot).set(part, this.#filled)
+      copyInto(this.#pool.memory.input(this.#slot), part, this.#filled)
       this.#filled += part.length
       taken += part.length
       if (this.#room === 0) this.#submit(null)

@@ -1,6 +1,7 @@
 import { createDecipheriv, hash } from 'node:crypto'
 import fs from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
+import { inPieces } from './encrypt.ts'
 import type {
   CompressJob,
   DecodeJob,
@@ -11,14 +12,15 @@ import type {
   WorkerReady,
   WorkerSetup,
 } from './frame-jobs.ts'
-import { FrameMemory } from './frame-jobs.ts'
+import { copyInto, FrameMemory } from './frame-jobs.ts'
 import { freeBuffer } from './free-buffer.ts'
 import { codecWorks, compressFrame, decompressFrame } from './frames.ts'
+import { Sealer } from './sealer.ts'
 
 /** The body of one compression thread: synchronous, one job after another, all state in the shared slots. */
 const setup = workerData as WorkerSetup
-const PIECE_BYTES = 131_072
 const memory = new FrameMemory(setup.memory, setup.slotBytes)
+const sealer = new Sealer(memory)
 
 class Failed extends Error {
   readonly kind: JobFailure
@@ -60,7 +62,7 @@ function compress(job: CompressJob): number {
   const length = job.filled + (job.file?.length ?? 0)
   if (job.file) readPart(job.file, input.subarray(job.filled, length))
   const frame = guarded('compress', () => compressFrame(input.subarray(0, length), setup.compression))
-  memory.output(job.slot).set(frame)
+  copyInto(memory.output(job.slot), frame)
   const { length: stored } = frame
   freeBuffer(frame)
   return stored
@@ -71,27 +73,20 @@ function decode(job: DecodeJob): number {
   if (hash('sha256', stored, 'hex') !== job.sha256) throw new Failed('digest', '')
   const compressed = job.cipher ? decrypt(stored, job.cipher, memory.output(job.slot)) : stored
   const plain = guarded('decode', () => decompressFrame(compressed, job.plain, setup.compression.algorithm))
-  if (!job.into) memory.output(job.slot).set(plain)
+  if (!job.into) copyInto(memory.output(job.slot), plain)
   else writeExactly(job.into.fd, plain, job.into.offset)
   freeBuffer(plain)
   return job.plain
 }
 
-/**
- * AES-256-CTR from the frame's place in its GCM segment: counter block 2 is the segment's first. Goes through small pieces of one size
- * into memory that is there, since large buffers of changing sizes would break up the thread's memory.
- */
-function decrypt(stored: Uint8Array, cipher: { iv: string; position: number }, into: Uint8Array): Uint8Array {
+/** AES-256-CTR from the frame's place in its GCM segment: counter block 2 is the segment's first. */
+function decrypt(stored: Uint8Array, cipher: { iv: string; position: number }, into: Buffer): Uint8Array {
   const counter = Buffer.alloc(16)
   counter.write(cipher.iv, 'hex')
   counter.writeUInt32BE(2 + Math.floor(cipher.position / 16), 12)
   const decipher = createDecipheriv('aes-256-ctr', memory.key, counter)
   decipher.update(new Uint8Array(cipher.position % 16))
-  for (let at = 0; at < stored.length; at += PIECE_BYTES) {
-    const piece = decipher.update(stored.subarray(at, at + PIECE_BYTES))
-    into.set(piece, at)
-    freeBuffer(piece)
-  }
+  inPieces(stored, (piece) => decipher.update(piece), into)
   return into.subarray(0, stored.length)
 }
 
@@ -100,9 +95,15 @@ function writeExactly(fd: number, plain: Uint8Array, offset: number): void {
     done += guarded('write', () => fs.writeSync(fd, plain, done, plain.length - done, offset + done))
 }
 
+function perform(job: FrameJob): number {
+  if (job.kind === 'compress') return compress(job)
+  if (job.kind === 'decode') return decode(job)
+  return guarded('seal', () => (job.kind === 'seal' ? sealer.seal(job) : sealer.close(job)))
+}
+
 function reply(job: FrameJob): FrameReply {
   try {
-    return { slot: job.slot, length: job.kind === 'compress' ? compress(job) : decode(job), failure: null }
+    return { slot: job.slot, length: perform(job), failure: null }
   } catch (error) {
     const kind = error instanceof Failed ? error.kind : 'decode'
     return { slot: job.slot, length: 0, failure: { kind, detail: (error as Error).message } }

@@ -1,5 +1,7 @@
 import { createHash, hash } from 'node:crypto'
 
+export const SHA256_BYTES = 32
+
 /** SHA-256 of bytes at hand, hex. */
 export function sha256(bytes: Uint8Array): string {
   return hash('sha256', bytes, 'hex')

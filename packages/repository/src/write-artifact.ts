@@ -48,7 +48,7 @@ export async function writeArtifact(
       return null
     }
     await sink.end()
-    const stored = output.end()
+    const stored = await output.end()
     await finishObject(store, writer, stored.size_bytes, stored.checksum_sha256)
     return { ...stored, source_bytes: sink.bytes, facts }
   } catch (error) {
