@@ -1,4 +1,5 @@
 import { createHash, hash } from 'node:crypto'
+import type { PageDigesting } from '@salvor/shared/ports/artifact'
 import type { ObjectWriter } from '@salvor/shared/ports/store'
 import { SegmentCipher } from './encrypt.ts'
 import type { FramePool } from './frame-pool.ts'
@@ -21,6 +22,13 @@ export interface StoredArtifact {
   readonly segments: readonly Segment[]
 }
 
+interface FrameToStore {
+  readonly slot: number
+  readonly plainBytes: number
+  readonly stored: Promise<number>
+  readonly digesting: PageDigesting | null
+}
+
 /**
  * The stored side of an artifact: takes compressed frames in order, encrypts and hashes them, and writes them to the store. After a
  * failure it goes on freeing slots, so that whoever fills them wakes up and sees `failure`.
@@ -38,9 +46,9 @@ export class ArtifactOutput {
     this.#options = options
   }
 
-  /** The next frame: `stored` is the length of what a job leaves in the slot's output. */
-  add(slot: number, plainBytes: number, stored: Promise<number>): void {
-    this.#tail = this.#takeAfter(this.#tail, slot, plainBytes, stored)
+  /** The next frame: `stored` is the length of what a job leaves in the slot's output, beside digests for whoever wants them. */
+  add(slot: number, plainBytes: number, stored: Promise<number>, digesting: PageDigesting | null): void {
+    this.#tail = this.#takeAfter(this.#tail, { slot, plainBytes, stored, digesting })
   }
 
   /** When every frame so far is with the store, or freed after a failure. Never rejects. */
@@ -55,11 +63,15 @@ export class ArtifactOutput {
     return { size_bytes: this.#frames.storedBytes, checksum_sha256, frames: this.#frames, segments: this.#segments }
   }
 
-  async #takeAfter(earlier: Promise<void>, slot: number, plainBytes: number, stored: Promise<number>): Promise<void> {
+  async #takeAfter(earlier: Promise<void>, { slot, plainBytes, stored, digesting }: FrameToStore): Promise<void> {
+    const { memory } = this.#options.pool
     await earlier
     try {
       const length = await stored
-      if (this.failure === null) await this.#take(this.#options.pool.memory.output(slot).subarray(0, length))
+      if (this.failure === null) {
+        digesting?.take(memory.digests(slot, plainBytes / digesting.page_size))
+        await this.#take(memory.output(slot).subarray(0, length))
+      }
       this.#options.onFrame(plainBytes)
     } catch (error) {
       this.failure ??= error
