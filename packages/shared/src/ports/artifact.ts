@@ -1,3 +1,13 @@
+/** Digests of the pages of a file (docs/format.md section 15, nh128), made by the threads that have its bytes at hand. */
+export interface PageDigesting {
+  /** Bytes: a power of 2 from 512 to 65536. */
+  readonly page_size: number
+  /** 16 bytes. */
+  readonly salt: Uint8Array
+  /** Gets 16 bytes for each of the pages that follow, in order; valid until it returns. */
+  take(digests: Uint8Array): void
+}
+
 /** Where an engine puts the bytes of a snapshot. The repository compresses, encrypts and hashes them on all cores. */
 export interface SnapshotSink {
   /** Takes bytes in order; they are copied before it returns. A promise: wait for it before the next call (the workers are behind). */
@@ -10,6 +20,16 @@ export interface SnapshotSink {
     fd: number,
     size: number,
     zeros?: readonly { readonly offset: number; readonly length: number }[],
+  ): Promise<void>
+  /**
+   * `writeFile` of whole pages, with their digests: all were given when it resolves. Used alone. Absent: this sink makes none, so the engine
+   * reads the file once more for them.
+   */
+  writePages?(
+    fd: number,
+    size: number,
+    zeros: readonly { readonly offset: number; readonly length: number }[],
+    digesting: PageDigesting,
   ): Promise<void>
 }
 
