@@ -99,13 +99,6 @@ export async function benchPostgres(
       goal: 1,
       missing: noRest,
     },
-    {
-      what: 'PostgreSQL restore --delta, nothing changed: CPU / pgBackRest pm2',
-      salvor: own.delta.cpu_s,
-      peer: peer?.delta.cpu_s ?? null,
-      goal: 1,
-      missing: noRest,
-    },
     { what: 'PostgreSQL full: peak Pss MB / 256', salvor: own.full.peak_mb, peer: 256, goal: 1, missing: '' },
     { what: 'PostgreSQL restore: peak Pss MB / 256', salvor: own.restore.peak_mb, peer: 256, goal: 1, missing: '' },
     {

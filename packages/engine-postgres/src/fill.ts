@@ -9,13 +9,19 @@ import { restoreChain, type ChainTarget } from './combine/restore-chain.ts'
 import { compareWithManifest, FilesDiffer, type Compared } from './data-folder/compare.ts'
 import { readControlFile, type ControlFile } from './data-folder/control-file.ts'
 import type { FateOf } from './data-folder/fates.ts'
-import { withZeros } from './data-folder/manifest-zeros.ts'
+import { crcOfFile } from './data-folder/crc-of-file.ts'
+import { withSums } from './data-folder/manifest-sums.ts'
+import type { ManifestFile } from './data-folder/manifest.ts'
+import { pathBelow } from './data-folder/member-name.ts'
 import type { ReadBack } from './data-folder/read-back.ts'
 import { standAlone } from './data-folder/settings.ts'
 import { skimmed } from './data-folder/skimmed.ts'
 import type { Tree } from './data-folder/tree.ts'
 import { unpack } from './data-folder/unpack.ts'
+import { crcOfZeros } from './data-folder/zeros.ts'
 import { segmentsOf } from './data-folder/wal-segments.ts'
+import { type ChosenDatabases, leftOut } from './databases/choose.ts'
+import { stubPages } from './databases/stub-pages.ts'
 import { fetchWal } from './recovery/fetch-wal.ts'
 import { writeRecovery } from './recovery/settings.ts'
 import { tablespacesOf } from './tablespaces/facts.ts'
@@ -31,8 +37,8 @@ export interface Ground {
   /** Absent: everything is taken, and the archive is read as a whole. */
   readonly fate?: FateOf
   readonly settled?: ChainTarget['settled']
-  /** Files of which only the length comes back. */
-  readonly isZeros?: (name: string) => boolean
+  /** Only some databases come back with their contents. */
+  readonly databases?: ChosenDatabases | undefined
   /** Called when all files of the backup are there. */
   readonly complete?: () => Promise<void>
 }
@@ -56,7 +62,9 @@ export async function fill(
   await ground.complete?.()
   const unpacked = context.now()
   const manifest = join(folder, 'backup_manifest')
-  if (ground.isZeros) await withZeros(manifest, ground.isZeros, signal)
+  const { databases } = ground
+  if (databases)
+    await withSums(manifest, ({ path, size }) => (databases.isZeros(path) ? crcOfZeros(size) : null), signal)
   const compared = await compareWithManifest(manifest, readBack.journal, signal)
   const control = await readControlFile(ground.control)
   const segments = await assertWal(folder, compared, control)
@@ -65,6 +73,7 @@ export async function fill(
   const { created } = await standAlone(folder, control)
   const done = context.now()
   const recovered = await prepareRecovery(context, folder, request, signal)
+  if (databases) recovered.push(await leaveOut(folder, databases, control, signal))
   return [
     check('unpacked', unpackedDetail(content, increments), elapsedMs(began, unpacked)),
     check('backup_manifest', `${compared.files} files, ${compared.bytes} bytes match`, elapsedMs(unpacked, done)),
@@ -95,6 +104,20 @@ async function unpackAll(
   const target = { folder, tree, scratch: context.scratch_dir, readBack, watched, mtime }
   const wishes = { ...(fate && { fate }), ...(settled && { settled }) }
   await restoreChain({ full: content, increments }, { ...target, ...wishes }, signal)
+}
+
+/** Databases without their contents must not stop a replay. */
+async function leaveOut(
+  folder: string,
+  databases: ChosenDatabases,
+  control: ControlFile,
+  signal: AbortSignal,
+): Promise<Check> {
+  const { isLeft } = databases
+  const changed = await stubPages({ folder, control, isLeft }, signal)
+  const sumOf = ({ path }: ManifestFile) => (changed.has(path) ? crcOfFile(pathBelow(folder, path)) : null)
+  if (changed.size > 0) await withSums(join(folder, 'backup_manifest'), sumOf, signal)
+  return check('databases', leftOut(databases), 0)
 }
 
 async function prepareRecovery(

@@ -7,11 +7,12 @@ import { join, resolve } from 'node:path'
 import { ManifestInvalid } from './base-backup/manifest-spool.ts'
 import { FilesDiffer } from './data-folder/compare.ts'
 import { ControlFileUnknown } from './data-folder/control-file.ts'
-import { TAKE_ALL } from './data-folder/fates.ts'
 import { makeStage, putInPlace, removeStage, type Stage } from './data-folder/put-in-place.ts'
 import { ReadBack } from './data-folder/read-back.ts'
 import { ownerFor, settle } from './data-folder/settle.ts'
 import { Tree } from './data-folder/tree.ts'
+import { type ChosenDatabases, chooseDatabases } from './databases/choose.ts'
+import { lookForDatabases } from './databases/look.ts'
 import { isFormerFolder } from './delta/former-folder.ts'
 import { restoreDelta } from './delta/restore-delta.ts'
 import { check, fill } from './fill.ts'
@@ -31,7 +32,8 @@ export async function restore(
   // What comes back is the state of the newest increment.
   const request = { ...asked, engine_facts: asked.increments?.at(-1)?.engine_facts ?? asked.engine_facts }
   if (isServerUrl(request.target)) throw new SalvorError('USAGE', NO_SERVER)
-  if (request.parts) throw new SalvorError('USAGE', NO_PARTS)
+  const { databases: _, ...parts } = request.parts ?? {}
+  if (Object.values(parts).some((names) => (names?.length ?? 0) > 0)) throw new SalvorError('USAGE', NO_PARTS)
   const target = resolve(request.target)
   const recoveredTo = instantOfFacts(request)
   if (await isLaidOver(target, request)) return await layOver(context, content, { ...request, target }, signal)
@@ -39,13 +41,15 @@ export async function restore(
   const placed = await choosePlaces(request, target)
   let stage: Stage | null = null
   try {
+    const databases = await databasesOf(context, content, request, signal)
     stage = await makeStage(target)
     const owner = await ownerFor(target)
     await using tablespaces = await TablespaceStages.make(stage.path, placed)
     const folder = stage.path
     await using readBack = new ReadBack(folder, join(context.scratch_dir, 'unpacked.journal'))
     const tree = new Tree(folder, tablespaces.folders)
-    const checks = await fill(context, { folder, tree, readBack, control: folder }, { content, request }, signal)
+    const ground = { folder, tree, readBack, control: folder, ...(databases && { databases, fate: databases.fate }) }
+    const checks = await fill(context, ground, { content, request }, signal)
     await tablespaces.finish(owner, signal)
     await settle(stage.path, owner, signal)
     await assertTarget(target, request.in_place)
@@ -62,6 +66,18 @@ export async function restore(
   }
 }
 
+/** Undefined: all come back. USAGE for one that is not in the backup. */
+async function databasesOf(
+  context: EngineContext,
+  content: ArtifactContent,
+  request: RestoreRequest,
+  signal: AbortSignal,
+): Promise<ChosenDatabases | undefined> {
+  const { databases = [] } = request.parts ?? {}
+  if (databases.length === 0) return undefined
+  return chooseDatabases(await lookForDatabases(context, content, request, signal), databases)
+}
+
 /** There is something that a delta restore begins with. */
 const isLaidOver = async (target: string, { delta, engine_facts }: RestoreRequest): Promise<boolean> =>
   delta !== undefined && (await isFormerFolder(target, { delta, engine_facts }))
@@ -75,7 +91,8 @@ async function layOver(
   const { target } = request
   try {
     const placed = await choosePlaces(request, target)
-    const wish = { ...request, fate: TAKE_ALL, isZeros: undefined, recoveredTo: instantOfFacts(request) }
+    const databases = await databasesOf(context, content, request, signal)
+    const wish = { ...request, databases, recoveredTo: instantOfFacts(request) }
     const { recovered_to, checks } = await restoreDelta(context, content, wish, placed, signal)
     const places = placed.length > 0 ? [placesCheck(placed)] : []
     return { recovered_to: request.recovery?.recovers_to ?? recovered_to, checks: [...checks, ...places] }
@@ -87,7 +104,7 @@ async function layOver(
 
 const NO_SERVER = { reason: 'a physical backup comes back as a data folder: name one after --to', command: 'restore' }
 const NO_PARTS = {
-  reason: 'a physical backup comes back whole; take one database or table out of it with salvor export',
+  reason: 'a physical backup comes back by databases; take tables out of it with salvor export',
   command: 'restore',
 }
 

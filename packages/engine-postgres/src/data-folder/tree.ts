@@ -23,6 +23,10 @@ export class Tree {
     this.#folders.add(name)
   }
 
+  folders(): Iterable<string> {
+    return this.#folders
+  }
+
   hasFolder(name: string): boolean {
     return this.#folders.has(name)
   }

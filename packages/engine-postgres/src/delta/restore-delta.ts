@@ -6,7 +6,7 @@ import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { EngineContext, RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
 import type { Check } from '@salvor/shared/vocabulary/verification'
-import type { FateOf } from '../data-folder/fates.ts'
+import { type FateOf, TAKE_ALL } from '../data-folder/fates.ts'
 import { pathBelow } from '../data-folder/member-name.ts'
 import { ReadBack } from '../data-folder/read-back.ts'
 import { ownerFor, settle, syncFolder } from '../data-folder/settle.ts'
@@ -23,9 +23,7 @@ import { removeStrays, type Strays } from './strays.ts'
 import { Sums } from './sums.ts'
 
 export interface DeltaRequest extends RestoreRequest {
-  /** What becomes of a file that is not there as it shall be. */
-  readonly fate: FateOf
-  readonly isZeros: Ground['isZeros']
+  readonly databases: Ground['databases']
   readonly recoveredTo: RestoreFacts['recovered_to']
 }
 
@@ -93,7 +91,7 @@ async function lookAtFormer(
   const root = request.target
   await using sums = new Sums(root)
   const onFile = (): void => context.progress({ phase: 'compare', done_bytes: 0, total_bytes: null })
-  return await compareFormer(manifest, { ...looking, root, sums, fate: request.fate }, onFile, signal)
+  return await compareFormer(manifest, { ...looking, root, sums, fate: fateOf(request) }, onFile, signal)
 }
 
 interface Work {
@@ -136,11 +134,10 @@ async function layOver(work: Work, signal: AbortSignal): Promise<LaidOver> {
     const isOurs = (name: string) => hasName(name) || tree.wal.has(name) || WRITTEN.has(name)
     total.files += (await removeStrays({ ...rules, hasFile: isOurs }, signal)).files
   }
-  const fate: FateOf = (name) => (names.flag(name) === true ? 'keep' : request.fate(name))
+  const fate: FateOf = (name) => (names.flag(name) === true ? 'keep' : fateOf(request)(name))
   const settled: Ground['settled'] = (table) => settleStubs(work, table, signal)
   const ground = { folder: target, tree, readBack, control: hold.folder, fate, settled, complete }
-  const zeros = request.isZeros && { isZeros: request.isZeros }
-  const checks = await fill(context, { ...ground, ...zeros }, { content, request }, signal)
+  const checks = await fill(context, { ...ground, databases: request.databases }, { content, request }, signal)
   for (const { oid, place } of placed) {
     for (const folder of compared.versionFolders)
       if (folder.startsWith(`${oid}/`)) await settle(join(place, folder.slice(oid.length + 1)), owner, signal)
@@ -152,6 +149,8 @@ async function layOver(work: Work, signal: AbortSignal): Promise<LaidOver> {
   await hold.release()
   return { checks, written: tree.writtenBytes, strays: total }
 }
+
+const fateOf = ({ databases }: DeltaRequest): FateOf => databases?.fate ?? TAKE_ALL
 
 /** Not in the manifest of a backup, and there all the same. */
 const WRITTEN: ReadonlySet<string> = new Set(['backup_manifest', 'backup_label', 'tablespace_map'])

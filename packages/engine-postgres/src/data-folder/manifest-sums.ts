@@ -4,15 +4,13 @@ import { rename } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { gathered } from './gathered.ts'
 import { linesOf } from './lines.ts'
-import { fileOfLine, ManifestReader } from './manifest.ts'
-import { crcOfZeros } from './zeros.ts'
+import { fileOfLine, type ManifestFile, ManifestReader } from './manifest.ts'
 
-/** Writes backup_manifest anew, in which some of its files are zeros. Its own checksum is looked at first. */
-export async function withZeros(
-  manifest: string,
-  isZeros: (name: string) => boolean,
-  signal: AbortSignal,
-): Promise<void> {
+/** The CRC-32C of a file as it is now, as hex; null: the one that it had. */
+export type NewSum = (file: ManifestFile) => string | null
+
+/** Writes backup_manifest anew, in which some of its files have other contents of the same length. Its own checksum is looked at first. */
+export async function withSums(manifest: string, sumOf: NewSum, signal: AbortSignal): Promise<void> {
   for await (const _ of new ManifestReader(manifest, signal).files());
   const hash = createHash('sha256')
   async function* lines(): AsyncGenerator<string> {
@@ -21,7 +19,7 @@ export async function withZeros(
         yield `"Manifest-Checksum": "${hash.digest('hex')}"}\n`
         return
       }
-      const text = `${isEntry(line) ? zeroed(line, isZeros) : line}\n`
+      const text = `${isEntry(line) ? summed(line, sumOf) : line}\n`
       hash.update(text)
       yield text
     }
@@ -33,8 +31,7 @@ export async function withZeros(
 
 const isEntry = (line: string): boolean => /^\{ "(?:Encoded-)?Path": /.test(line)
 
-function zeroed(line: string, isZeros: (name: string) => boolean): string {
-  const { path, size } = fileOfLine(line)
-  if (!isZeros(path)) return line
-  return line.replace(/"Checksum": "[0-9a-fA-F]{8}"/, `"Checksum": "${crcOfZeros(size)}"`)
+function summed(line: string, sumOf: NewSum): string {
+  const sum = sumOf(fileOfLine(line))
+  return sum === null ? line : line.replace(/"Checksum": "[0-9a-fA-F]{8}"/, `"Checksum": "${sum}"`)
 }
