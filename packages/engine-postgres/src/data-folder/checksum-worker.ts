@@ -2,28 +2,38 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { crc32c, crcHex } from './crc32c.ts'
 
-// Reads each file back as it was written, and writes one journal line per file: [name, size, CRC-32C].
+// Reads each file back as it was written, and writes one journal line per file: [name, size, CRC-32C]. Lines that are known come as such.
 
-const { root, journal } = workerData as { root: Uint8Array; journal: string }
+interface Setup {
+  readonly root: Uint8Array
+  readonly journal: string
+  readonly aside: { readonly name: string; readonly path: Uint8Array } | null
+}
+
+const { root, journal, aside } = workerData as Setup
 const out = openSync(journal, 'wx', 0o600)
 const buffer = new Uint8Array(1024 * 1024)
 let lines = ''
 
-parentPort!.on('message', (name: string | null) => {
-  if (name !== null) {
-    const file = openSync(Buffer.concat([root, Buffer.from(name, 'latin1')]), 'r')
-    let size = 0
-    let crc = 0
-    for (let count; (count = readSync(file, buffer)) > 0; size += count) crc = crc32c(buffer.subarray(0, count), crc)
-    closeSync(file)
-    lines += `${JSON.stringify([name, size, crcHex(crc)])}\n`
-  }
-  if (lines.length > 65_536 || name === null) {
+parentPort!.on('message', (told: string | readonly [string, number, string] | null) => {
+  if (typeof told === 'string') lines += `${JSON.stringify([told, ...summed(told)])}\n`
+  else if (told !== null) lines += `${JSON.stringify(told)}\n`
+  if (lines.length > 65_536 || told === null) {
     writeSync(out, lines)
     lines = ''
   }
-  if (name === null) {
+  if (told === null) {
     closeSync(out)
     parentPort!.close()
   }
 })
+
+function summed(name: string): [size: number, crc: string] {
+  const path = name === aside?.name ? Buffer.from(aside.path) : Buffer.concat([root, Buffer.from(name, 'latin1')])
+  const file = openSync(path, 'r')
+  let size = 0
+  let crc = 0
+  for (let count; (count = readSync(file, buffer)) > 0; size += count) crc = crc32c(buffer.subarray(0, count), crc)
+  closeSync(file)
+  return [size, crcHex(crc)]
+}

@@ -1,5 +1,15 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { crcOfZeros } from './zeros.ts'
+
+/** A file that lies elsewhere until all others are in place. */
+export interface Aside {
+  readonly name: string
+  readonly path: Buffer
+}
+
+/** A line of the journal: name, size, CRC-32C as hex. */
+export type SummedFile = readonly [name: string, size: number, crc: string]
 
 /** Reads files back and sums them in a thread of its own, while the next ones are written. */
 export class ReadBack implements AsyncDisposable {
@@ -7,10 +17,10 @@ export class ReadBack implements AsyncDisposable {
   readonly #worker: Worker
   readonly #ended: Promise<unknown>
 
-  constructor(root: string, journal: string) {
+  constructor(root: string, journal: string, aside: Aside | null = null) {
     this.journal = journal
     this.#worker = new Worker(new URL('./checksum-worker.ts', import.meta.url), {
-      workerData: { root: Buffer.from(`${root}/`, 'utf8'), journal },
+      workerData: { root: Buffer.from(`${root}/`, 'utf8'), journal, aside },
     })
     this.#ended = once(this.#worker, 'exit')
     this.#ended.catch(() => undefined)
@@ -18,15 +28,28 @@ export class ReadBack implements AsyncDisposable {
 
   /** `name` is a byte string below the root, and its file is whole. */
   add(name: string): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    this.#worker.postMessage(name)
+    this.#tell(name)
+  }
+
+  /** A file of zeros: it is not read. */
+  zeros(name: string, size: number): void {
+    this.known([name, size, crcOfZeros(size)])
+  }
+
+  /** A file that was summed before. */
+  known(file: SummedFile): void {
+    this.#tell(file)
   }
 
   /** Resolves when every line is in the journal; rejects when a file could not be read. */
   async finish(): Promise<void> {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    this.#worker.postMessage(null)
+    this.#tell(null)
     await this.#ended
+  }
+
+  #tell(message: string | SummedFile | null): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    this.#worker.postMessage(message)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { pack, type Header } from 'tar-stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { TarInvalid } from '../tar/header.ts'
+import { Tree } from './tree.ts'
 import { unpack } from './unpack.ts'
 
 type Entry = Partial<Header> & { name: string; data?: string }
@@ -19,7 +20,10 @@ async function unpacked(...entries: Entry[]): Promise<string[]> {
   for (const { data, ...header } of entries) archive.entry(header, data ?? '')
   archive.finalize()
   const written: string[] = []
-  await unpack(archive as AsyncIterable<Uint8Array>, home, (name) => written.push(name))
+  await unpack(archive as AsyncIterable<Uint8Array>, new Tree(home), {
+    written: (name) => void written.push(name),
+    zeroed: () => undefined,
+  })
   return written
 }
 

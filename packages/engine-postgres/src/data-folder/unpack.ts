@@ -1,55 +1,78 @@
-import { closeSync, writeSync } from 'node:fs'
+import { closeSync } from 'node:fs'
+import type { SkippableBytes } from '@salvor/shared/ports/artifact'
 import type { TarHeader } from '../tar/header.ts'
 import { tarParts } from '../tar/parts.ts'
+import { type FateOf, TAKE_ALL } from './fates.ts'
 import { memberPath } from './member-name.ts'
-import { Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
+import { makeZeros } from './zeros.ts'
 
-/**
- * Writes an archive's files and directories below `root`, a folder that nobody else writes to: 0700 and 0600, nothing
- * followed, nothing overwritten. `written` hears of each file when it is whole. `there`: folders that are made already,
- * or links to such.
- */
+/** Hears of each file once it is whole. */
+export interface Unpacked {
+  written(name: string): void
+  zeroed(name: string, size: number): void
+}
+
+/** Writes an archive's files and directories into `tree`, each as `fate` says. */
 export async function unpack(
-  chunks: AsyncIterable<Uint8Array>,
-  root: string,
-  written: (name: string) => void,
-  there: readonly string[] = [],
+  chunks: AsyncIterable<Uint8Array> | SkippableBytes,
+  tree: Tree,
+  heard: Unpacked,
+  fate: FateOf = TAKE_ALL,
 ): Promise<void> {
-  const folder = new Unpacking(root, there)
+  const unpacking = new Unpacking(tree, heard, fate)
   try {
     for await (const part of tarParts(chunks)) {
-      if (part.kind === 'member') folder.begin(part.header)
-      else if (part.kind === 'data') folder.write(part.bytes)
-      else folder.end(written)
+      if (part.kind === 'member') unpacking.begin(part.header, part.skip)
+      else if (part.kind === 'data') unpacking.write(part.bytes)
+      else unpacking.end()
     }
   } finally {
-    folder.close()
+    unpacking.close()
   }
 }
 
 class Unpacking {
   readonly #tree: Tree
+  readonly #heard: Unpacked
+  readonly #fate: FateOf
   #name = ''
   #file: number | null = null
+  #at = 0
 
-  constructor(root: string, there: readonly string[]) {
-    this.#tree = new Tree(root, there)
+  constructor(tree: Tree, heard: Unpacked, fate: FateOf) {
+    this.#tree = tree
+    this.#heard = heard
+    this.#fate = fate
   }
 
-  begin(header: TarHeader): void {
+  begin(header: TarHeader, skip: () => void): void {
     this.#name = memberPath(header)
-    if (header.type === 'directory') this.#tree.folder(this.#name)
-    else this.#file = this.#tree.create(this.#name)
+    this.#at = 0
+    if (header.type === 'directory') {
+      this.#tree.folder(this.#name)
+      return
+    }
+    const fate = this.#fate(this.#name)
+    if (fate === 'take') {
+      this.#file = this.#tree.create(this.#name, header.size)
+      return
+    }
+    skip()
+    if (fate === 'keep') return
+    makeZeros(this.#tree, this.#name, header.size)
+    this.#heard.zeroed(this.#name, header.size)
   }
 
   write(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length;) at += writeSync(this.#file!, bytes, at)
+    this.#tree.put(this.#file!, bytes, this.#at)
+    this.#at += bytes.length
   }
 
-  end(written: (name: string) => void): void {
+  end(): void {
     if (this.#file === null) return
     this.close()
-    written(this.#name)
+    this.#heard.written(this.#name)
   }
 
   close(): void {

@@ -33,6 +33,8 @@ export const JOBS = {
     store: z.string().nullable(),
     target: z.string(),
     in_place: z.boolean(),
+    /** PostgreSQL: only what differs from what is there is written; `any`: whatever cluster that is. */
+    delta: z.enum(['same', 'any']).optional(),
     /** PostgreSQL: WAL is replayed on the backup, up to the target. */
     recovery: z
       .strictObject({ target: RecoveryTarget, timeline: z.number().nullable(), pause: z.boolean() })

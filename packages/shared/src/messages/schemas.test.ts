@@ -24,7 +24,7 @@ const PINNED: Record<string, string> = {
   'check-stores': '25c7d85c859a6f78',
   'take-backup': 'ef24c9f133e833df',
   'merge-chain': '977feb5c9228cedc',
-  'restore-backup': 'ad8f2e8ac56a0ff6',
+  'restore-backup': '02c6e07fb3ae3469',
   'verify-copy': 'acda78475ecac0fa',
   'replicate-copy': '46e481220231ff83',
   'replicate-wal': 'ba94993b17ac4a6c',

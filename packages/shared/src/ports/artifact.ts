@@ -33,11 +33,22 @@ export interface SnapshotSink {
   ): Promise<void>
 }
 
+/** Bytes in order, of which the taker may leave some out. */
+export interface SkippableBytes extends AsyncIterable<Uint8Array> {
+  /** What comes next begins `count` bytes behind the end of the last chunk. For the taker of a chunk, before it asks for another. */
+  skip(count: number): void
+}
+
 /** The plain bytes of a stored artifact; no byte is handed out that does not match the signed index. */
 export interface ArtifactContent {
   readonly size: number
   /** In order. A chunk is valid until the next one is asked for. */
   chunks(signal: AbortSignal): AsyncIterable<Uint8Array>
+  /**
+   * In order from `from` on; what is skipped is neither fetched nor decoded where that saves something, so the checksum of the whole
+   * is not looked at: each frame is compared with the signed index. Absent: everything is read.
+   */
+  skim?(from: number, signal: AbortSignal): SkippableBytes
   /** Writes every byte to its own offset of `fd`, in parallel, each once. */
   writeTo(fd: number, signal: AbortSignal): Promise<void>
 }

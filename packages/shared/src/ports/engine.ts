@@ -94,6 +94,11 @@ export interface RestoreRequest {
   /** A new place: file (SQLite), folder (PostgreSQL), or URL of a server (logical backups of it). Checked by `assertTarget` before a byte moves. */
   readonly target: string
   readonly in_place: boolean
+  /**
+   * PostgreSQL: what is in the target is laid over, and only what differs is written; an empty or missing one is filled as ever.
+   * `same`: a data folder of the same cluster; `any`: of whichever.
+   */
+  readonly delta?: 'same' | 'any' | undefined
   /** Incrementals on top of the content, oldest first; absent: none. The state that comes back is the last one's. */
   readonly increments?: readonly Increment[]
   /** Of the content: of the full. */
@@ -125,6 +130,12 @@ export interface ExportRequest {
   /** sql: statements that make everything anew. csv: a file for each table, with a header. */
   readonly format: ExportFormat
   readonly parts?: RestoreParts | undefined
+  readonly engine_facts: SnapshotFacts['engine_facts']
+}
+
+/** A delta restore, for a look at its target. */
+export interface LaidOver {
+  readonly delta: NonNullable<RestoreRequest['delta']>
   readonly engine_facts: SnapshotFacts['engine_facts']
 }
 
@@ -203,7 +214,7 @@ export interface Engine {
    */
   stateMark?(): Promise<string | null>
   /** Refuses a target that is not empty, in use, or (in place) not what it takes it for; writes nothing. */
-  assertTarget(target: string, inPlace: boolean): Promise<void>
+  assertTarget(target: string, inPlace: boolean, laidOver?: LaidOver): Promise<void>
   /** A copy of a stopped target, for the pre_restore backup before a restore in place. */
   offlineSnapshot(target: string, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
   /** Writes into a new place beside the target, checks it, then puts it in place; a failure leaves what was there. */

@@ -3,7 +3,7 @@ import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
-import type { RestoreParts } from './engine.ts'
+import type { RestoreParts, RestoreRequest } from './engine.ts'
 import type { BackupEntry, ExportedFile, ExportFormat } from './reading.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
@@ -173,6 +173,7 @@ export interface TaskTable {
       readonly chain: readonly CopyAddress[]
       readonly target: string
       readonly in_place: boolean
+      readonly delta?: RestoreRequest['delta']
       readonly recovery?: RecoveryInput | undefined
       /** A server is run on it to the target, and stopped. */
       readonly start?: boolean | undefined
