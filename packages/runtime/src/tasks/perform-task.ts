@@ -1,6 +1,7 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { loadKeyring } from '../keyring-file.ts'
 import { ask } from './ask.ts'
+import { compact } from './compact.ts'
 import { exportBackup } from './export.ts'
 import { hook } from './hook.ts'
 import { inspect } from './inspect.ts'
@@ -15,6 +16,7 @@ import type { TaskBody, TaskContext } from './task-context.ts'
 const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
   snapshot,
   merge,
+  compact,
   inspect,
   'inspect-wal': inspectWal,
   hook,

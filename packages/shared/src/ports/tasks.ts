@@ -1,11 +1,12 @@
 import type { RestoredAnswer } from './reading.ts'
 import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts'
+import type { ChangeSetFile, CompactedPiece } from '../vocabulary/change-set.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { RestoreParts } from './engine.ts'
 import type { BackupEntry, ExportedFile, ExportFormat } from './reading.ts'
-import type { RunProgress } from '../vocabulary/run.ts'
+import type { Failure, RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
 
 /** A recovery to a point in time: what to fetch, and how far to replay it. */
@@ -43,6 +44,15 @@ export interface ChangesInput {
     readonly to_at: Instant
     readonly state_sha256: string | null
   }[]
+}
+
+/** One change set that is to be made of others. */
+export interface CompactionInput {
+  /** Oldest first. */
+  readonly sets: ChangesInput['sets']
+  readonly piece: Omit<CompactedPiece, 'page_count' | 'pages'>
+  /** Of the last of them. */
+  readonly page_count: number
 }
 
 /** Heavy halves of jobs. Each runs in a child process of its own, so that the service's event loop stays free and a crash is one run's. */
@@ -102,6 +112,12 @@ export interface TaskTable {
       readonly chain: readonly CopyAddress[]
     }
     output: { readonly backup: Backup; readonly notices: readonly string[] }
+  }
+  /** Makes change sets of others and writes them into `store`. One that fails by what its sets hold holds up no other. */
+  compact: {
+    input: { readonly source: string; readonly store: string; readonly compactions: readonly CompactionInput[] }
+    /** In the order of the input. */
+    output: { readonly made: readonly (ChangeSetFile | Failure)[] }
   }
   /** Compares stored bytes with the manifest (checksum), or decodes every frame and side object (decode). */
   inspect: {
