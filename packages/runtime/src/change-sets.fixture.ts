@@ -4,14 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openCatalog } from '@salvor/catalog/open-catalog'
+import { compactions } from '@salvor/policy/compaction'
 import { planChanges } from '@salvor/policy/changes-plan'
+import { copyChanges } from '@salvor/repository/copy-changes'
 import { writeChanges } from '@salvor/repository/write-changes'
 import type { Deps } from '@salvor/shared/ports/service'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import { stateOf, type ChangePiece, type StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import { type Instant, shifted } from '@salvor/shared/vocabulary/instant'
 import { chainAddresses } from './chain-addresses.ts'
-import { changesInput, gatherChangeFacts } from './change-facts.ts'
+import { changeSetsOf, changesInput, gatherChangeFacts, setInput } from './change-facts.ts'
 import { systemClock, systemIds } from './clock.ts'
 import { openRuntime } from './open-runtime.ts'
 import { inlineTasks } from './tasks/inline-tasks.ts'
@@ -89,10 +91,10 @@ sources: { desk: { engine: sqlite, path: ./desk.db, schedule: { changes: 60s }, 
       const found = { backup_id: backup.id, store: 'local', level: 'restore', ok: true, checks: [] } as const
       await catalog.transaction({ service: 'verifier' }, (tx) => tx.recordVerification({ ...looked, ...found }))
     },
-    /** Changes something, and stores what changed as the set of that instant in the first store. */
-    async change(base: BackupWithCopies, at: Instant, sql: string): Promise<StoredChangeSet> {
+    /** Changes something, and stores what changed as the set of that instant in the first store. `spoil`: what it stores is not what was changed. */
+    async change(base: BackupWithCopies, at: Instant, sql: string, spoil = false): Promise<StoredChangeSet> {
       database.exec(sql)
-      const newer = pagesOf(path('desk.db'))
+      const newer = pagesOf(path('desk.db')).map((page, n) => (spoil && n > 1 ? Buffer.alloc(PAGE, 7) : page))
       const changed = newer.flatMap((page, n) => (pages[n]?.equals(page) ? [] : [n]))
       pages = newer
       const first = last === null
@@ -125,6 +127,31 @@ sources: { desk: { engine: sqlite, path: ./desk.db, schedule: { changes: 60s }, 
       truths.push({ at, sha256: sha256(path('desk.db')) })
       last = { ...file, store: 'local', leaving_at: null }
       return last
+    },
+    /** Brings a set to the other store. */
+    async copy({ base, name, document_sha256 }: StoredChangeSet): Promise<void> {
+      const stores = { from: deps.store('local'), to: deps.store('second'), keyring: deps.keyring }
+      const file = await copyChanges({ ...stores, source: 'desk', base, name, document_sha256 }, never)
+      await catalog.transaction({ service: 'replicator' }, (tx) => tx.recordChangeSet(file, 'second'))
+    },
+    /** As the worker does it. */
+    async compact(): Promise<void> {
+      for (;;) {
+        const due = compactions(await changeSetsOf(deps, 'desk', null, null), await deps.catalog.now())
+        if (due.length === 0) return
+        const asked = due.map(({ inputs, piece }) => {
+          return { sets: inputs.map(setInput), piece, page_count: inputs.at(-1)!.page_count }
+        })
+        const input = { source: 'desk', store: 'local', compactions: asked }
+        const { made } = await tasks.run('compact', input, () => undefined, never)
+        await catalog.transaction({ service: 'backup-worker' }, async (tx) => {
+          for (const file of made) if ('document_sha256' in file) await tx.recordChangeSet(file, 'local')
+        })
+      }
+    },
+    /** The file of a set's content. */
+    fileOf(store: 'backups' | 'second', { base, name }: StoredChangeSet): string {
+      return join(path(store), 'desk/changes', base, `${name}.zst`)
     },
     async sets(store: string, leaving = false): Promise<StoredChangeSet[]> {
       const found: StoredChangeSet[] = []

@@ -5,6 +5,7 @@ import { compact } from './compact.ts'
 import { exportBackup } from './export.ts'
 import { hook } from './hook.ts'
 import { inspect } from './inspect.ts'
+import { inspectChanges } from './inspect-changes.ts'
 import { inspectWal } from './inspect-wal.ts'
 import { listContents } from './list-contents.ts'
 import { merge } from './merge.ts'
@@ -19,6 +20,7 @@ const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
   compact,
   inspect,
   'inspect-wal': inspectWal,
+  'inspect-changes': inspectChanges,
   hook,
   prove,
   ask,

@@ -33,6 +33,13 @@ export interface WalFault {
   readonly reason: string
 }
 
+/** A change set that is not in a store as the catalog says: the `n`-th that was asked for, from 0. */
+export interface ChangeSetFault {
+  readonly n: number
+  readonly missing: boolean
+  readonly reason: string
+}
+
 /** Change sets to lay over a backup, oldest first. */
 export interface ChangesInput {
   readonly recovers_to: Instant
@@ -133,6 +140,20 @@ export interface TaskTable {
     }
     output: { readonly decoded: number; readonly faults: readonly WalFault[] }
   }
+  /** The same of change sets. */
+  'inspect-changes': {
+    input: {
+      readonly source: string
+      readonly store: string
+      readonly sets: readonly {
+        readonly base: string
+        readonly name: string
+        readonly document_sha256: string
+        readonly decode: boolean
+      }[]
+    }
+    output: { readonly decoded: number; readonly faults: readonly ChangeSetFault[] }
+  }
   /** Restores the last of a chain into a sandbox, opens it with the real engine, runs the checks, removes it. */
   prove: {
     input: {
@@ -140,6 +161,8 @@ export interface TaskTable {
       readonly chain: readonly CopyAddress[]
       /** WAL is replayed on it, to a target, before it is opened. */
       readonly recovery?: RecoveryInput | undefined
+      /** They are laid over it. */
+      readonly changes?: ChangesInput | undefined
     }
     output: {
       readonly checks: readonly Check[]

@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync, chmodSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { openChangeWorld } from '@salvor/runtime/change-sets.fixture'
 import { createDispatch } from '@salvor/runtime/dispatch/dispatch'
@@ -69,7 +68,7 @@ test('whatever changed, compacted sets bring every instant back as it was, in fe
   // The replicator hears of each, as of any set.
   const events = await world.deps.catalog.undelivered('replicator', { limit: 1_000 })
   expect(events.length).toBeGreaterThanOrEqual(made)
-  const file = join(world.path('backups/desk/changes'), whole!.base, `${whole!.name}.zst`)
+  const file = world.fileOf('backups', whole!)
   const bytes = readFileSync(file)
   bytes[bytes.length >> 1]! ^= 4
   chmodSync(file, 0o600)
