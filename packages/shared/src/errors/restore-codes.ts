@@ -57,5 +57,11 @@ export const RESTORE_CODES = {
   ),
   RECOVERY_NOT_PROVEN: row('{source} does not come back to {to}: {reason}', 'salvor window {source}', false, 4),
   CHANGES_MISSING: row('{source}: the change set {name} is not stored', 'salvor window {source}', false),
+  CHANGES_DAMAGED: row(
+    '{source}: {count} change sets are missing or damaged in {store}, the first {first}: {reason}',
+    'salvor window {source}',
+    false,
+    4,
+  ),
   TARGET_OUTSIDE_WINDOW: row('{source} cannot be restored to {target}: {reason}', 'salvor window {source}', false, 2),
 } as const satisfies Record<string, ErrorRow>

@@ -26,6 +26,7 @@ const PINNED: Record<string, string> = {
   'merge-chain': '977feb5c9228cedc',
   'restore-backup': '02c6e07fb3ae3469',
   'verify-copy': 'acda78475ecac0fa',
+  'compact-changes': 'b60b84cb6776d464',
   'replicate-copy': '46e481220231ff83',
   'replicate-wal': 'ba94993b17ac4a6c',
   'replicate-changes': '91905ac9361d6667',

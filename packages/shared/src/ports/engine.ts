@@ -6,7 +6,7 @@ import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { ArtifactContent, SnapshotSink } from './artifact.ts'
 import type { Log } from './log.ts'
-import type { ChangeSource } from './changes.ts'
+import type { ChangeSource, CompactedPages } from './changes.ts'
 import type { BackupEntry, ExportFormat, ExportedFile, RestoredAnswer, StateReader, StoredState } from './reading.ts'
 import type { WalSource } from './wal.ts'
 
@@ -201,6 +201,11 @@ export interface Engine {
   readonly wal?: WalSource
   /** The pages that change, all the time. Absent: they cannot be followed. */
   readonly changes?: ChangeSource
+  /**
+   * Puts change sets that followed each other together, the newest first, in the form of one: the source is not touched. ARTIFACT_CORRUPT. Absent:
+   * it has none.
+   */
+  compactChanges?(sets: readonly Increment[], signal: AbortSignal): Promise<CompactedPages>
 
   /**
    * Pushes the state of the last of `increments` in the artifact form of a full, from the artifacts alone: the source is not touched.
@@ -304,6 +309,6 @@ export interface EngineAdapter<C = unknown> {
    */
   findFiles?(this: void, paths: readonly string[]): Promise<FoundFiles<C>>
   open(config: C, context: EngineContext): Engine
-  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `restore`, `openState`, `askRestored` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
+  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `compactChanges`, `restore`, `openState`, `askRestored` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
   openForRestore?(context: EngineContext): Engine
 }
