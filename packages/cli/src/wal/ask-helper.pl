@@ -5,7 +5,7 @@ use strict;
 use Socket;
 
 my ($node, $main, @words) = @ARGV;
-my $SILENCE_S = 10;
+my $SILENCE_S = 6;
 
 sub by_itself {
     # It need not ask again.

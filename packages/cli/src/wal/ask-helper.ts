@@ -4,7 +4,7 @@ import { packRequest, unpackReply, type HelperReply, type HelperRequest } from '
 import { helperPlace, isOwn } from './helper-place.ts'
 
 /** Longer silence means that the helper hangs: it is forgotten, so that no later call waits for it. */
-const SILENCE_MS = 10_000
+const SILENCE_MS = 6_000
 
 /** The helper's answer; null: there is none, or it leaves the work to the caller. Never rejects. */
 export async function askHelper(request: HelperRequest): Promise<HelperReply | null> {

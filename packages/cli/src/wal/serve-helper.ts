@@ -17,10 +17,16 @@ import {
 } from './helper-message.ts'
 import type { HelperPlace } from './helper-place.ts'
 
-/** Nobody asked for so long: it ends. */
-const IDLE_MS = 60_000
-const LIVES_MS = 3_600_000
-const LOOKS_EVERY_MS = 1_000
+/** Milliseconds. */
+export interface HelperTimes {
+  /** Nobody asked for so long: it ends. */
+  readonly idle: number
+  /** It ends even if somebody asks: the next call begins a new one. */
+  readonly lives: number
+  /** Between two looks at whether it should end. */
+  readonly looks: number
+}
+const TIMES: HelperTimes = { idle: 60_000, lives: 3_600_000, looks: 1_000 }
 
 /** Another helper of this place listens already. */
 export async function isServed({ socket }: HelperPlace): Promise<boolean> {
@@ -54,10 +60,13 @@ export class WalHelper {
   readonly #fresh: Freshness
   readonly #environment = comparedEnvironment(environmentLines())
   readonly #stop = new AbortController()
+  readonly #times: HelperTimes
   #working = 0
   #usedAt = performance.now()
 
-  constructor(runtime: Runtime, place: HelperPlace, signal: AbortSignal) {
+  /** `times`: for tests. */
+  constructor(runtime: Runtime, place: HelperPlace, signal: AbortSignal, times: HelperTimes = TIMES) {
+    this.#times = times
     this.#runtime = runtime
     this.#place = place
     this.#fresh = new Freshness(runtime)
@@ -68,6 +77,8 @@ export class WalHelper {
   /** `listening` is called once calls are heard. */
   async serve(listening: () => void): Promise<void> {
     const { socket } = this.#place
+    // What changes from now on is seen.
+    if (!(await this.#fresh.isFresh())) return
     const server = createServer((connection) => this.#hear(connection))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject).listen(socket, resolve)
@@ -76,12 +87,12 @@ export class WalHelper {
     const own = (await stat(socket)).ino
     const begun = performance.now()
     while (!this.#stop.signal.aborted) {
-      await sleep(LOOKS_EVERY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+      await sleep(this.#times.looks, undefined, { signal: this.#stop.signal }).catch(() => undefined)
       const now = performance.now()
-      const idle = this.#working === 0 && now - this.#usedAt > IDLE_MS
+      const idle = this.#working === 0 && now - this.#usedAt > this.#times.idle
       // The file of the configuration, or the socket, may be gone: nobody will ask again.
       const lost = (await stat(socket).catch(() => null))?.ino !== own || !(await this.#fresh.isFresh())
-      if (idle || lost || now - begun > LIVES_MS) this.#stop.abort()
+      if (idle || lost || now - begun > this.#times.lives) this.#stop.abort()
     }
     await this.#close(server)
   }
