@@ -14,7 +14,7 @@ export async function walHelper(options: GlobalOptions, signal: AbortSignal): Pr
     if (!(await ownFolder(place.folder)) || (await isServed(place))) return done({}, [], EXIT.done)
     await removeDead(place)
     await using runtime = await openForCommand(options)
-    await new WalHelper(runtime, place, signal).serve(() => void started())
+    await new WalHelper(runtime, place, signal).serve(started)
     return done({}, [], EXIT.done)
   } finally {
     await started()

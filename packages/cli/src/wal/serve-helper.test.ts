@@ -53,9 +53,10 @@ sources: { clinic: { engine: postgres, url: "postgres://nobody@127.0.0.1:1/none"
   ended.push(() => runtime[Symbol.asyncDispose]())
   const stop = new AbortController()
   let over = false
-  const { promise: listening, resolve } = Promise.withResolvers<void>()
-  const serving = new WalHelper(runtime, at, stop.signal, times).serve(resolve).finally(() => (over = true))
-  await listening
+  const serving = new WalHelper(runtime, at, stop.signal, times)
+    .serve(() => Promise.resolve())
+    .finally(() => (over = true))
+  await until(() => existsSync(at.socket))
   ended.push(async () => {
     stop.abort()
     await serving

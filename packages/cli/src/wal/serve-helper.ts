@@ -1,5 +1,5 @@
-import { createConnection, createServer, type Server, type Socket } from 'node:net'
-import { readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { createConnection, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Runtime } from '@salvor/runtime/open-runtime'
@@ -74,34 +74,44 @@ export class WalHelper {
     signal.addEventListener('abort', () => this.#stop.abort(), { once: true })
   }
 
-  /** `listening` is called once calls are heard. */
-  async serve(listening: () => void): Promise<void> {
-    const { socket } = this.#place
+  /** `listening` is awaited before the first call can come. */
+  async serve(listening: () => Promise<void>): Promise<void> {
     // What changes from now on is seen.
     if (!(await this.#fresh.isFresh())) return
+    const { socket } = this.#place
+    const own = `${socket}.${process.pid}`
+    await rm(own, { force: true })
     const server = createServer((connection) => this.#hear(connection))
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(socket, resolve)
+      server.once('error', reject).listen(own, resolve)
     })
-    listening()
-    const own = (await stat(socket)).ino
-    const begun = performance.now()
-    while (!this.#stop.signal.aborted) {
-      await sleep(this.#times.looks, undefined, { signal: this.#stop.signal }).catch(() => undefined)
-      const now = performance.now()
-      const idle = this.#working === 0 && now - this.#usedAt > this.#times.idle
-      // The file of the configuration, or the socket, may be gone: nobody will ask again.
-      const lost = (await stat(socket).catch(() => null))?.ino !== own || !(await this.#fresh.isFresh())
-      if (idle || lost || now - begun > this.#times.lives) this.#stop.abort()
-    }
-    await this.#close(server)
-  }
-
-  /** No more calls are heard, those that were are answered. The server removes its socket. */
-  async #close(server: Server): Promise<void> {
+    await listening()
+    const { ino } = await stat(own)
+    // In the place of one that is dead, or hangs.
+    await rename(own, socket)
+    await this.#untilDone(ino)
+    if (await this.#isReached(ino)) await rm(socket, { force: true })
     const closed = new Promise((resolve) => server.close(resolve))
     await this.#answers.ended()
     await closed
+  }
+
+  async #untilDone(ino: number): Promise<void> {
+    const { looks, idle, lives } = this.#times
+    const begun = performance.now()
+    while (!this.#stop.signal.aborted) {
+      await sleep(looks, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+      const now = performance.now()
+      const unused = this.#working === 0 && now - this.#usedAt > idle
+      // Nobody will ask a helper whose configuration is gone.
+      const useless = unused || now - begun > lives || !(await this.#isReached(ino)) || !(await this.#fresh.isFresh())
+      if (useless) this.#stop.abort()
+    }
+  }
+
+  /** Another helper may have taken the place. */
+  async #isReached(ino: number): Promise<boolean> {
+    return (await stat(this.#place.socket).catch(() => null))?.ino === ino
   }
 
   #hear(connection: Socket): void {
