@@ -50,11 +50,11 @@ sources: { clinic: { engine: postgres, url: "postgres://nobody@127.0.0.1:1/none"
   const at = helperPlace(config)
   await ownFolder(at.folder)
   const runtime = await openForCommand({ config, json: false })
-  ended.push(() => runtime[Symbol.asyncDispose]())
+  ended.push(async () => await runtime[Symbol.asyncDispose]())
   const stop = new AbortController()
   let over = false
   const serving = new WalHelper(runtime, at, stop.signal, times)
-    .serve(() => Promise.resolve())
+    .serve(async () => undefined)
     .finally(() => (over = true))
   await until(() => existsSync(at.socket))
   ended.push(async () => {
@@ -149,6 +149,7 @@ test('a call from another version of Salvor, another configuration or a catalog 
 test('a helper that nobody asks ends, as does one that nobody can reach', async () => {
   const idle = await place({ ...TIMES, idle: 100 })
   await until(idle.isOver)
+  expect(existsSync(idle.socket)).toBe(false)
   const lost = await place()
   rmSync(lost.socket)
   await until(lost.isOver)
