@@ -20,7 +20,7 @@ interface Sample {
 function bytesOf({ page_count, changed }: Sample, n: number): Buffer {
   const runs = [...new Set(changed)].filter((page) => page <= page_count).toSorted((a, b) => a - b)
   const groups = runs.flatMap((page) => [groupHead([{ first: page, count: 1 }]), Buffer.alloc(PAGE, n)])
-  return Buffer.concat([headLine({ page_size: PAGE, page_count, salt: '' }), ...groups, Buffer.alloc(4)])
+  return Buffer.concat([headLine({ page_size: PAGE, page_count, digesting: null }), ...groups, Buffer.alloc(4)])
 }
 
 function increment(bytes: Buffer): Increment {

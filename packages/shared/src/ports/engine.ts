@@ -5,9 +5,10 @@ import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { ArtifactContent, SnapshotSink } from './artifact.ts'
+import type { FoundFiles } from './files.ts'
 import type { Log } from './log.ts'
 import type { ChangeSource, CompactedPages } from './changes.ts'
-import type { BackupEntry, ExportFormat, ExportedFile, RestoredAnswer, StateReader, StoredState } from './reading.ts'
+import type { BackupEntry, ExportedFile, ExportRequest, RestoredAnswer, StateReader, StoredState } from './reading.ts'
 import type { WalSource } from './wal.ts'
 
 /** What a source is, seen without changing it. */
@@ -122,17 +123,6 @@ export interface RestoreParts {
   readonly tables?: readonly string[] | undefined
 }
 
-export interface ExportRequest {
-  /** What `restore` brought into a private place. It is changed by the export, and of no use afterwards. */
-  readonly restored: string
-  /** A new, private folder that takes the files. */
-  readonly folder: string
-  /** sql: statements that make everything anew. csv: a file for each table, with a header. */
-  readonly format: ExportFormat
-  readonly parts?: RestoreParts | undefined
-  readonly engine_facts: SnapshotFacts['engine_facts']
-}
-
 /** A delta restore, for a look at its target. */
 export interface LaidOver {
   readonly delta: NonNullable<RestoreRequest['delta']>
@@ -168,14 +158,6 @@ export interface SetUpStep {
   /** Where the lines belong: a program, a file. */
   readonly where: string
   readonly lines: readonly string[]
-}
-
-/** The files of a source that names several with `paths`. */
-export interface FoundFiles<C> {
-  /** `relative`: parts divided by `/`, below the folder that all paths share; ascending, each once. */
-  readonly files: readonly { readonly relative: string; readonly config: C }[]
-  /** What lies there and cannot be taken. */
-  readonly left_out: readonly { readonly file: string; readonly reason: string }[]
 }
 
 /** One source of an engine. Errors are SalvorErrors of the SOURCE_, RESTORE_ and CANNOT_ groups. */
