@@ -1,5 +1,5 @@
 import { lstatSync } from 'node:fs'
-import { realpath, rm } from 'node:fs/promises'
+import { chmod, readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
@@ -90,8 +90,8 @@ async function lookAtFormer(
 ): Promise<FormerCompared> {
   const root = request.target
   await using sums = new Sums(root)
-  const onFile = (): void => context.progress({ phase: 'compare', done_bytes: 0, total_bytes: null })
-  return await compareFormer(manifest, { ...looking, root, sums, fate: fateOf(request) }, onFile, signal)
+  const onBytes = (done_bytes: number): void => context.progress({ phase: 'compare', done_bytes, total_bytes: null })
+  return await compareFormer(manifest, { ...looking, root, sums, fate: fateOf(request) }, onBytes, signal)
 }
 
 interface Work {
@@ -119,35 +119,35 @@ async function layOver(work: Work, signal: AbortSignal): Promise<LaidOver> {
   const hold = await DeltaHold.take(target, String(request.engine_facts['system_id'] ?? ''))
   // They tell of the former state, and are written as new files.
   for (const name of ['backup_manifest', 'backup_label']) await rm(join(target, name), { recursive: true, force: true })
-  linkTablespaces(target, placed)
-  const isKnownVersion = (folder: string): boolean => compared.versionFolders.has(folder)
-  const belonging = { root: target, links, isOwnVersion: isKnownVersion, hasFolder: null }
+  const made = linkTablespaces(target, placed)
+  const tree = new FormerTree({ root: target, links, aside })
+  const hasFolder = (name: string): boolean => compared.folders.has(name) || tree.hasFolder(name)
   const hasName = (name: string): boolean => names.flag(name) !== null
+  const belonging = { root: target, links, hasFolder }
   // What is not wanted goes first: both states together may need more room than there is. Segments have no names in a manifest.
   const hasFile = (name: string): boolean => hasName(name) || name.startsWith('pg_wal/')
-  const before = await removeStrays({ ...belonging, hasFile }, signal)
-  const tree = new FormerTree({ root: target, links, aside })
-  const total: Strays = { files: before.files, leftPlaces: before.leftPlaces }
+  const strays = await removeStrays({ ...belonging, hasFile, folders: false }, signal)
   const complete = async (): Promise<void> => {
-    const isOwnVersion = (folder: string) => isKnownVersion(folder) || tree.hasFolder(`pg_tblspc/${folder}`)
-    const rules = { ...belonging, isOwnVersion, hasFolder: (name: string) => links.has(name) || tree.hasFolder(name) }
     const isOurs = (name: string) => hasName(name) || tree.wal.has(name) || WRITTEN.has(name)
-    total.files += (await removeStrays({ ...rules, hasFile: isOurs }, signal)).files
+    strays.files += (await removeStrays({ ...belonging, hasFile: isOurs, folders: true }, signal)).files
   }
   const fate: FateOf = (name) => (names.flag(name) === true ? 'keep' : fateOf(request)(name))
   const settled: Ground['settled'] = (table) => settleStubs(work, table, signal)
   const ground = { folder: target, tree, readBack, control: hold.folder, fate, settled, complete }
   const checks = await fill(context, { ...ground, databases: request.databases }, { content, request }, signal)
   for (const { oid, place } of placed) {
-    for (const folder of compared.versionFolders)
-      if (folder.startsWith(`${oid}/`)) await settle(join(place, folder.slice(oid.length + 1)), owner, signal)
+    for (const entry of await readdir(place))
+      if (hasFolder(`pg_tblspc/${oid}/${entry}`)) await settle(join(place, entry), owner, signal)
     await syncFolder(place, owner)
   }
+  for (const folder of made) await syncFolder(folder, owner)
   if (lstatSync(join(target, 'pg_wal')).isSymbolicLink())
     await settle(await realpath(join(target, 'pg_wal')), owner, signal)
+  // A server refuses a folder that others may look into.
+  if ((await stat(target)).mode & 0o027) await chmod(target, 0o700)
   await settle(target, owner, signal)
   await hold.release()
-  return { checks, written: tree.writtenBytes, strays: total }
+  return { checks, written: tree.writtenBytes, strays }
 }
 
 const fateOf = ({ databases }: DeltaRequest): FateOf => databases?.fate ?? TAKE_ALL
