@@ -31,8 +31,8 @@ export interface OpenArtifact extends AsyncDisposable {
 
 /**
  * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags and checksum
- * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Threads live as long as a pass; disposing ends one and
- * zeroes the key.
+ * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Threads live as long as a pass, and after a look
+ * into the middle until the next one; disposing ends them and zeroes the key.
  */
 export async function openArtifact(request: OpenArtifactRequest, signal: AbortSignal): Promise<OpenArtifact> {
   const { store, threads } = request
@@ -57,6 +57,7 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
     async [Symbol.asyncDispose]() {
       closed.abort()
       await content.idle
+      await content.close()
       dataKey?.fill(0)
     },
   }
@@ -80,6 +81,8 @@ class StoredContent implements ArtifactContent {
   readonly #signal: AbortSignal
   readonly #report: (progress: RunProgress) => void
   #busy = false
+  /** Threads of the last pass, when another one is near. */
+  #kept: FramePool | null = null
   /** When no pass is under way; never rejects. */
   idle: Promise<void> = Promise.resolve()
 
@@ -110,7 +113,8 @@ class StoredContent implements ArtifactContent {
     return new SkimmedFrames({
       ...this.#options,
       from,
-      pass: (work) => this.#exclusively(work),
+      // Whoever looks at the end reads from the beginning next.
+      pass: (work) => this.#exclusively(work, from > 0),
       named: (error, frame) => this.#named(error, frame),
       signal: stop,
     })
@@ -128,14 +132,25 @@ class StoredContent implements ArtifactContent {
     })
   }
 
-  async *#exclusively<T>(work: (pool: FramePool) => AsyncGenerator<T>): AsyncGenerator<T> {
+  async close(): Promise<void> {
+    await this.#kept?.[Symbol.asyncDispose]()
+    this.#kept = null
+  }
+
+  async *#exclusively<T>(work: (pool: FramePool) => AsyncGenerator<T>, keep = false): AsyncGenerator<T> {
     if (this.#busy) throw new SalvorError('INTERNAL', { what: 'an artifact that is read twice at once' })
     this.#busy = true
     const ended = Promise.withResolvers<void>()
     this.idle = ended.promise
     try {
-      await using pool = await openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
-      yield* work(pool)
+      this.#kept ??= await openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
+      let whole = false
+      try {
+        yield* work(this.#kept)
+        whole = true
+      } finally {
+        if (!keep || !whole) await this.close()
+      }
     } finally {
       this.#busy = false
       ended.resolve()
