@@ -19,7 +19,7 @@ export class TooMuch extends Error {
 }
 
 /** What a second of a busy database brings stays in memory, and is never written down. */
-const MEMORY_BYTES = 2 << 20
+const MEMORY_BYTES = 4 << 20
 
 /**
  * Pages that changed since the last set, each in its newest form: in memory while they are few, then each at its own place in a sparse file. However
