@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { benchPostgres } from './postgres.ts'
 import { report, type Row } from './report.ts'
 import { benchSqlite } from './sqlite.ts'
+import { benchCapture } from './sqlite-capture.ts'
 import { makeWorkplace } from './workplace.ts'
 
 const { values } = parseArgs({
@@ -13,13 +14,20 @@ const { values } = parseArgs({
     'sqlite-rows': { type: 'string', default: '330000' },
     // Incrementals of the chain that is restored.
     'sqlite-links': { type: 'string', default: '30' },
+    // Of a writer that is followed.
+    'capture-seconds': { type: 'string', default: '50' },
     'postgres-scale': { type: 'string', default: '100' },
   },
 })
 const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`)
 const rounds = Number(values.rounds)
 const rows: Row[] = []
-if (values.only !== 'postgres') {
+const only = values.only
+if (only === undefined || only === 'capture') {
+  using place = makeWorkplace()
+  rows.push(...(await benchCapture(place, { rows: 20_000, seconds: Number(values['capture-seconds']), say })))
+}
+if (only === undefined || only === 'sqlite') {
   using place = makeWorkplace()
   rows.push(
     ...(await benchSqlite(place, {
@@ -30,7 +38,7 @@ if (values.only !== 'postgres') {
     })),
   )
 }
-if (values.only !== 'sqlite') {
+if (only === undefined || only === 'postgres') {
   using place = makeWorkplace()
   rows.push(...(await benchPostgres(place, { scale: Number(values['postgres-scale']), rounds, say })))
 }
