@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { benchPostgres } from './postgres.ts'
 import { report, type Row } from './report.ts'
 import { benchSqlite } from './sqlite.ts'
+import { benchArchive } from './wal-archive.ts'
 import { makeWorkplace } from './workplace.ts'
 
 const { values } = parseArgs({
@@ -14,12 +15,16 @@ const { values } = parseArgs({
     // Incrementals of the chain that is restored.
     'sqlite-links': { type: 'string', default: '30' },
     'postgres-scale': { type: 'string', default: '100' },
+    // About 1 GB of WAL.
+    'wal-scale': { type: 'string', default: '60' },
   },
 })
 const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`)
 const rounds = Number(values.rounds)
 const rows: Row[] = []
-if (values.only !== 'postgres') {
+/** Each in a workplace of its own; `--only` names one. */
+const wanted = (part: string): boolean => values.only === undefined || values.only === part
+if (wanted('sqlite')) {
   using place = makeWorkplace()
   rows.push(
     ...(await benchSqlite(place, {
@@ -30,8 +35,12 @@ if (values.only !== 'postgres') {
     })),
   )
 }
-if (values.only !== 'sqlite') {
+if (wanted('postgres')) {
   using place = makeWorkplace()
   rows.push(...(await benchPostgres(place, { scale: Number(values['postgres-scale']), rounds, say })))
+}
+if (wanted('wal')) {
+  using place = makeWorkplace()
+  rows.push(...(await benchArchive(place, { scale: Number(values['wal-scale']), rounds, say })))
 }
 console.log(report(rows))

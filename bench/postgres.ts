@@ -1,8 +1,9 @@
 import { chmodSync, rmSync } from 'node:fs'
-import { startPostgres } from '@salvor/testkit/real/postgres'
+import { startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { measure, medianCost, type Cost } from './measure.ts'
 import { fillCluster } from './postgres-data.ts'
 import { PgBackRest } from './pgbackrest.ts'
+import type { Cluster } from './pgbackrest-place.ts'
 import type { Row } from './report.ts'
 import { program, type Workplace } from './workplace.ts'
 
@@ -22,7 +23,7 @@ export async function benchPostgres(
   const basebackup = program('pg_basebackup')
   const pgbackrest = program('pgbackrest')
   const costs = { salvor: [] as Cost[], restore: [] as Cost[], native: [] as Cost[], drain: [] as Cost[] }
-  const rest = pgbackrest === null ? null : new PgBackRest(pgbackrest, place, server, sockets)
+  const rest = pgbackrest === null ? null : new PgBackRest(pgbackrest, place, clusterOf(server, sockets))
   for (let round = 0; round < options.rounds; round += 1) {
     options.say(`PostgreSQL round ${round + 1} of ${options.rounds}`)
     place.fresh('backups')
@@ -84,6 +85,10 @@ export async function benchPostgres(
     { what: 'PostgreSQL full: peak Pss MB / 256', salvor: own.full.peak_mb, peer: 256, goal: 1, missing: '' },
     { what: 'PostgreSQL restore: peak Pss MB / 256', salvor: own.restore.peak_mb, peer: 256, goal: 1, missing: '' },
   ]
+}
+
+function clusterOf({ dataDir, port, superuser }: RealPostgres, sockets: string): Cluster {
+  return { dataDir, port, superuser, sockets }
 }
 
 function configuration(url: string): string {
