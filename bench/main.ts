@@ -4,6 +4,8 @@ import { benchPostgres } from './postgres.ts'
 import { report, type Row } from './report.ts'
 import { benchSqlite } from './sqlite.ts'
 import { benchArchive } from './wal-archive.ts'
+import { benchLatency } from './wal-latency.ts'
+import { benchStreams } from './wal-streams.ts'
 import { makeWorkplace } from './workplace.ts'
 
 const { values } = parseArgs({
@@ -17,6 +19,11 @@ const { values } = parseArgs({
     'postgres-scale': { type: 'string', default: '100' },
     // About 1 GB of WAL.
     'wal-scale': { type: 'string', default: '60' },
+    seconds: { type: 'string', default: '20' },
+    // Of `--only streams`.
+    streams: { type: 'string', default: '200' },
+    backups: { type: 'string', default: '20' },
+    servers: { type: 'string', default: '2' },
   },
 })
 const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`)
@@ -42,5 +49,15 @@ if (wanted('postgres')) {
 if (wanted('wal')) {
   using place = makeWorkplace()
   rows.push(...(await benchArchive(place, { scale: Number(values['wal-scale']), rounds, say })))
+}
+if (wanted('latency')) {
+  using place = makeWorkplace()
+  rows.push(...(await benchLatency(place, { seconds: Number(values.seconds), say })))
+}
+// Takes minutes, and is never part of a whole run.
+if (values.only === 'streams') {
+  using place = makeWorkplace()
+  const counts = { streams: Number(values.streams), backups: Number(values.backups), servers: Number(values.servers) }
+  rows.push(...(await benchStreams(place, { ...counts, seconds: Number(values.seconds), say })))
 }
 console.log(report(rows))
