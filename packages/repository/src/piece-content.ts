@@ -177,38 +177,48 @@ async function* compressed(
     ahead.push(work)
   }
   let any = false
-  // Buffers that serve again: a megabyte each is what makes Node collect garbage.
-  const free: Buffer[] = []
-  for await (const plain of framesOf(content, frameBytes, () => free.pop() ?? Buffer.allocUnsafe(frameBytes))) {
+  for await (const plain of framesOf(content, frameBytes)) {
     any = true
     start(plain)
-    if (ahead.length < AT_ONCE) continue
-    const frame = await ahead.shift()!
-    yield frame
-    free.push(frame.plain)
+    if (ahead.length >= AT_ONCE) yield* used(await ahead.shift()!)
   }
   if (!any) start(Buffer.alloc(0))
-  for (const work of ahead) yield await work
+  for (const work of ahead) yield* used(await work)
+}
+
+/** Buffers that serve again, whichever piece they served: a megabyte for each tail of a stream is what makes Node collect garbage. */
+const free: Buffer[] = []
+const MOST_FREE = 8
+
+function take(bytes: number): Buffer {
+  const buffer = bytes === FRAME_BYTES ? free.pop() : undefined
+  return buffer ?? Buffer.allocUnsafeSlow(bytes)
+}
+
+function* used(frame: Frame): Generator<Frame> {
+  yield frame
+  const { buffer } = frame.plain
+  if (buffer.byteLength === FRAME_BYTES && free.length < MOST_FREE) free.push(Buffer.from(buffer))
 }
 
 async function* framesOf(
   content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   frameBytes: number,
-  take: () => Buffer,
 ): AsyncGenerator<Buffer> {
-  let frame = take()
+  let frame: Buffer | null = null
   let filled = 0
   for await (const chunk of content) {
     for (let at = 0; at < chunk.length;) {
+      frame ??= take(frameBytes)
       const part = chunk.subarray(at, at + frameBytes - filled)
       frame.set(part, filled)
       filled += part.length
       at += part.length
       if (filled < frameBytes) continue
       yield frame
-      frame = take()
+      frame = null
       filled = 0
     }
   }
-  if (filled > 0) yield frame.subarray(0, filled)
+  if (frame !== null) yield frame.subarray(0, filled)
 }
