@@ -19,6 +19,7 @@ import {
 } from './backup.fixture.ts'
 import { backupObjects } from './backup-objects.ts'
 import { createSigningKey } from './create-keys.ts'
+import { Decoders } from './decoders.ts'
 import { publicOnly } from './key-file.ts'
 import { openKeyring } from './keyring.ts'
 import { sha256 } from './hash.ts'
@@ -202,6 +203,28 @@ test('after a rotation the highest key file counts, a bad one does not take the 
       '.manifest.json',
     ].map((end) => `clinic/${STEM}${end}`),
   )
+})
+
+test('threads serve one artifact after another, but none after a pass that failed, and end when nobody wants them', async () => {
+  const plain = new MemoryStore()
+  await writeBackup(request(plain, { encrypt: false }), giving(DATA), never)
+  const damaged = copy()
+  damaged.plant(ARTIFACT, Buffer.from(good.bytes(ARTIFACT)).fill(1, 100_000, 100_001))
+  const before = frameThreads()
+  {
+    await using decoders = new Decoders(1, 60_000)
+    for (const store of [good, plain, good]) {
+      expect(await read(store, { decoders, manifest_sha256: null })).toEqual({ code: 'resolved', data: DATA })
+      expect(frameThreads()).toBeLessThanOrEqual(before + 1)
+    }
+    expect((await read(damaged, { decoders })).code).toBe('ARTIFACT_CORRUPT')
+    expect(frameThreads()).toBe(before)
+    expect((await read(good, { decoders })).code).toBe('resolved')
+  }
+  expect(frameThreads()).toBe(before)
+  await using hasty = new Decoders(1, 1)
+  expect((await read(good, { decoders: hasty })).code).toBe('resolved')
+  await expect.poll(frameThreads, { timeout: 20_000 }).toBe(before)
 })
 
 test('a reader that stops, is interrupted or fails leaves no thread at work on the file', async () => {

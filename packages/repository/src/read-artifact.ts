@@ -2,7 +2,8 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { Signer } from './canonical-json.ts'
-import { FrameFailure, FramePool } from './frame-pool.ts'
+import { Decoders } from './decoders.ts'
+import { FrameFailure, type FramePool } from './frame-pool.ts'
 import type { Manifest } from './manifest.ts'
 import {
   artifactKeyOf,
@@ -18,6 +19,8 @@ import { type FrameInFlight, frameReason, StoredFrames, type StoredFramesOptions
 
 export interface OpenArtifactRequest extends CopyAddress {
   readonly threads: number
+  /** Threads that other artifacts use too, one after another; absent: threads of its own, as long as a pass. */
+  readonly decoders?: Decoders
   readonly onProgress?: (progress: RunProgress) => void
 }
 
@@ -30,8 +33,7 @@ export interface OpenArtifact extends AsyncDisposable {
 
 /**
  * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags and checksum
- * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Threads live as long as a pass; disposing ends one and
- * zeroes the key.
+ * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Disposing ends a pass and zeroes the key.
  */
 export async function openArtifact(request: OpenArtifactRequest, signal: AbortSignal): Promise<OpenArtifact> {
   const { store, threads } = request
@@ -45,7 +47,7 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
   const stop = AbortSignal.any([signal, closed.signal])
   const content = new StoredContent(
     { store, manifest, index, dataKey },
-    threads,
+    request.decoders ?? new Decoders(threads, 0),
     stop,
     request.onProgress ?? (() => {}),
   )
@@ -61,21 +63,9 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
   }
 }
 
-/** Threads that decode the frames of this artifact. */
-export async function openDecoders(
-  manifest: Manifest,
-  dataKey: Uint8Array | null,
-  threads: number,
-): Promise<FramePool> {
-  const { compression, frame_bytes: frameBytes } = manifest
-  const pool = await FramePool.open({ threads, compression, frameBytes })
-  if (dataKey) pool.memory.key.set(dataKey)
-  return pool
-}
-
 class StoredContent implements ArtifactContent {
   readonly #options: Omit<StoredFramesOptions, 'pool'>
-  readonly #threads: number
+  readonly #decoders: Decoders
   readonly #signal: AbortSignal
   readonly #report: (progress: RunProgress) => void
   #busy = false
@@ -84,12 +74,12 @@ class StoredContent implements ArtifactContent {
 
   constructor(
     options: Omit<StoredFramesOptions, 'pool'>,
-    threads: number,
+    decoders: Decoders,
     signal: AbortSignal,
     report: (progress: RunProgress) => void,
   ) {
     this.#options = options
-    this.#threads = threads
+    this.#decoders = decoders
     this.#signal = signal
     this.#report = report
   }
@@ -115,8 +105,15 @@ class StoredContent implements ArtifactContent {
     const ended = Promise.withResolvers<void>()
     this.idle = ended.promise
     try {
-      await using pool = await openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
-      for await (const frame of this.#frames(pool, fd, signal)) yield { pool, frame }
+      const lent = await this.#decoders.lend(this.#options.manifest, this.#options.dataKey)
+      const { pool } = lent
+      let whole = false
+      try {
+        for await (const frame of this.#frames(pool, fd, signal)) yield { pool, frame }
+        whole = true
+      } finally {
+        await lent.giveBack(whole)
+      }
     } finally {
       this.#busy = false
       ended.resolve()
