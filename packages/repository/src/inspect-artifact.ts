@@ -81,7 +81,7 @@ export async function decodeArtifact(
   const { compression, frame_bytes: frameBytes } = manifest
   await using pool = await FramePool.open({ threads, compression, frameBytes })
   if (dataKey) pool.memory.key.set(dataKey)
-  const frames = new StoredFrames({ ...request, pool })
+  const frames = new StoredFrames({ ...request, pool, checksum: true })
   await list.run('frames', async () => {
     const bad = await badFrames(frames, pool, request, signal)
     if (bad.length > 0)

@@ -32,8 +32,8 @@ export interface OpenArtifact extends AsyncDisposable {
 }
 
 /**
- * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags and checksum
- * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Disposing ends a pass and zeroes the key.
+ * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags by
+ * the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Disposing ends a pass and zeroes the key.
  */
 export async function openArtifact(request: OpenArtifactRequest, signal: AbortSignal): Promise<OpenArtifact> {
   const { store, threads } = request
@@ -64,7 +64,7 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
 }
 
 class StoredContent implements ArtifactContent {
-  readonly #options: Omit<StoredFramesOptions, 'pool'>
+  readonly #options: Omit<StoredFramesOptions, 'pool' | 'checksum'>
   readonly #decoders: Decoders
   readonly #signal: AbortSignal
   readonly #report: (progress: RunProgress) => void
@@ -73,7 +73,7 @@ class StoredContent implements ArtifactContent {
   idle: Promise<void> = Promise.resolve()
 
   constructor(
-    options: Omit<StoredFramesOptions, 'pool'>,
+    options: Omit<StoredFramesOptions, 'pool' | 'checksum'>,
     decoders: Decoders,
     signal: AbortSignal,
     report: (progress: RunProgress) => void,
@@ -124,7 +124,7 @@ class StoredContent implements ArtifactContent {
     const inFlight: FrameInFlight[] = []
     const progress = countProgress('reading', this.size, this.#report)
     try {
-      const frames = new StoredFrames({ ...this.#options, pool })
+      const frames = new StoredFrames({ ...this.#options, pool, checksum: false })
       for await (const next of frames.read(fd, AbortSignal.any([signal, this.#signal]))) {
         inFlight.push(next)
         if (inFlight.length === pool.slots - 1) yield* this.#finish(pool, inFlight, progress)
