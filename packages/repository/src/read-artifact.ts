@@ -2,7 +2,8 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent, SkippableBytes } from '@salvor/shared/ports/artifact'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { Signer } from './canonical-json.ts'
-import { FrameFailure, FramePool } from './frame-pool.ts'
+import { Decoders } from './decoders.ts'
+import { FrameFailure, type FramePool } from './frame-pool.ts'
 import type { Manifest } from './manifest.ts'
 import {
   artifactKeyOf,
@@ -19,6 +20,8 @@ import { type FrameInFlight, frameReason, StoredFrames, type StoredFramesOptions
 
 export interface OpenArtifactRequest extends CopyAddress {
   readonly threads: number
+  /** Threads that other artifacts use too, one after another; absent: threads of its own, as long as a pass. */
+  readonly decoders?: Decoders
   readonly onProgress?: (progress: RunProgress) => void
 }
 
@@ -30,9 +33,8 @@ export interface OpenArtifact extends AsyncDisposable {
 }
 
 /**
- * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags and checksum
- * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Threads live as long as a pass, and after a look
- * into the middle until the next one; disposing ends them and zeroes the key.
+ * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags by
+ * the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Disposing ends a pass and zeroes the key.
  */
 export async function openArtifact(request: OpenArtifactRequest, signal: AbortSignal): Promise<OpenArtifact> {
   const { store, threads } = request
@@ -43,13 +45,16 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
   const index = await readArtifactIndex(manifest, store, signal)
   const dataKey = await openDataKey(manifest, request, signal)
   const closed = new AbortController()
+  await using stack = new AsyncDisposableStack()
+  const decoders = request.decoders ?? stack.use(new Decoders(threads, 0))
   const stop = AbortSignal.any([signal, closed.signal])
   const content = new StoredContent(
     { store, manifest, index, dataKey },
-    threads,
+    decoders,
     stop,
     request.onProgress ?? (() => {}),
   )
+  const own = stack.move()
   return {
     manifest,
     signer,
@@ -57,43 +62,32 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
     async [Symbol.asyncDispose]() {
       closed.abort()
       await content.idle
-      await content.close()
+      await own.disposeAsync()
       dataKey?.fill(0)
     },
   }
 }
 
-/** Threads that decode the frames of this artifact. */
-export async function openDecoders(
-  manifest: Manifest,
-  dataKey: Uint8Array | null,
-  threads: number,
-): Promise<FramePool> {
-  const { compression, frame_bytes: frameBytes } = manifest
-  const pool = await FramePool.open({ threads, compression, frameBytes })
-  if (dataKey) pool.memory.key.set(dataKey)
-  return pool
-}
+/** Threads of a look into the middle serve the pass that comes next. */
+const NEXT_PASS_MS = 10_000
 
 class StoredContent implements ArtifactContent {
-  readonly #options: Omit<StoredFramesOptions, 'pool'>
-  readonly #threads: number
+  readonly #options: Omit<StoredFramesOptions, 'pool' | 'checksum'>
+  readonly #decoders: Decoders
   readonly #signal: AbortSignal
   readonly #report: (progress: RunProgress) => void
   #busy = false
-  /** Threads of the last pass, when another one is near. */
-  #kept: FramePool | null = null
   /** When no pass is under way; never rejects. */
   idle: Promise<void> = Promise.resolve()
 
   constructor(
-    options: Omit<StoredFramesOptions, 'pool'>,
-    threads: number,
+    options: Omit<StoredFramesOptions, 'pool' | 'checksum'>,
+    decoders: Decoders,
     signal: AbortSignal,
     report: (progress: RunProgress) => void,
   ) {
     this.#options = options
-    this.#threads = threads
+    this.#decoders = decoders
     this.#signal = signal
     this.#report = report
   }
@@ -132,24 +126,19 @@ class StoredContent implements ArtifactContent {
     })
   }
 
-  async close(): Promise<void> {
-    await this.#kept?.[Symbol.asyncDispose]()
-    this.#kept = null
-  }
-
   async *#exclusively<T>(work: (pool: FramePool) => AsyncGenerator<T>, keep = false): AsyncGenerator<T> {
     if (this.#busy) throw new SalvorError('INTERNAL', { what: 'an artifact that is read twice at once' })
     this.#busy = true
     const ended = Promise.withResolvers<void>()
     this.idle = ended.promise
     try {
-      this.#kept ??= await openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
+      const lent = await this.#decoders.lend(this.#options.manifest, this.#options.dataKey)
       let whole = false
       try {
-        yield* work(this.#kept)
+        yield* work(lent.pool)
         whole = true
       } finally {
-        if (!keep || !whole) await this.close()
+        await lent.giveBack(whole, keep ? NEXT_PASS_MS : undefined)
       }
     } finally {
       this.#busy = false
@@ -161,7 +150,7 @@ class StoredContent implements ArtifactContent {
     const inFlight: FrameInFlight[] = []
     const progress = countProgress('reading', this.size, this.#report)
     try {
-      const frames = new StoredFrames({ ...this.#options, pool })
+      const frames = new StoredFrames({ ...this.#options, pool, checksum: false })
       for await (const next of frames.read(fd, AbortSignal.any([signal, this.#signal]))) {
         inFlight.push(next)
         if (inFlight.length === pool.slots - 1) yield* this.#finish(pool, inFlight, progress)
