@@ -10,6 +10,7 @@ import { ManifestInvalid } from './base-backup/manifest-spool.ts'
 import { restoreChain } from './combine/restore-chain.ts'
 import { compareWithManifest, FilesDiffer, type Compared } from './data-folder/compare.ts'
 import { ControlFileUnknown, readControlFile, type ControlFile } from './data-folder/control-file.ts'
+import { Journal } from './data-folder/journal.ts'
 import { makeStage, putInPlace, removeStage, type Stage } from './data-folder/put-in-place.ts'
 import { ReadBack } from './data-folder/read-back.ts'
 import { ownerFor, settle } from './data-folder/settle.ts'
@@ -83,19 +84,21 @@ async function fill(
   signal: AbortSignal,
 ): Promise<Check[]> {
   const began = context.now()
-  await using readBack = new ReadBack(folder, join(context.scratch_dir, 'unpacked.journal'))
+  const journal = join(context.scratch_dir, 'unpacked.journal')
   const { increments = [] } = request
   const watched = (artifact: ArtifactContent) => reported(context, artifact, signal)
   if (increments.length === 0) {
-    await unpack(watched(content), folder, (name) => readBack.add(name), tablespaces.folders)
-    await readBack.finish()
+    using files = new Journal(journal)
+    await unpack(watched(content), folder, ({ name, size, crc }) => files.add(name, size, crc), tablespaces.folders)
+    files.flush()
   } else {
+    await using readBack = new ReadBack(folder, journal)
     const mtime = Number(epochMicros(began) / 1_000_000n)
     const target = { folder, there: tablespaces.folders, scratch: context.scratch_dir, readBack, watched, mtime }
     await restoreChain({ full: content, increments }, target, signal)
   }
   const unpacked = context.now()
-  const compared = await compareWithManifest(join(folder, 'backup_manifest'), readBack.journal, signal)
+  const compared = await compareWithManifest(join(folder, 'backup_manifest'), journal, signal)
   const control = await readControlFile(folder)
   const segments = await assertWal(folder, compared, control)
   await assertIdentity(folder, control, request)

@@ -1,12 +1,18 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { pack, type Header } from 'tar-stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { TarInvalid } from '../tar/header.ts'
+import { crc32c } from './crc32c.ts'
 import { unpack } from './unpack.ts'
 
 type Entry = Partial<Header> & { name: string; data?: string }
+
+/** Of this process; 0 where the system does not tell. */
+const openFiles = (): number => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0)
 
 let home = ''
 beforeEach(() => {
@@ -19,7 +25,7 @@ async function unpacked(...entries: Entry[]): Promise<string[]> {
   for (const { data, ...header } of entries) archive.entry(header, data ?? '')
   archive.finalize()
   const written: string[] = []
-  await unpack(archive as AsyncIterable<Uint8Array>, home, (name) => written.push(name))
+  await unpack(archive as AsyncIterable<Uint8Array>, home, ({ name }) => written.push(name))
   return written
 }
 
@@ -67,6 +73,28 @@ test.each<[string, Entry[]]>([
   ['control characters', [{ name: 'a\nb', data: 'x' }]],
 ])('%s is refused by name', async (_what, entries) => {
   await expect(unpacked(...entries)).rejects.toThrow(TarInvalid)
+})
+
+test('large files are whole though every chunk takes the place of the one before, and are summed up as they come', async () => {
+  const files = [300_000, 5, 900_001, 0, 70_000].map((size, n) => ({ name: `f${n}`, data: randomBytes(size) }))
+  const archive = pack()
+  for (const { name, data } of files) archive.entry({ name }, data)
+  archive.finalize()
+  const whole = await buffer(archive as AsyncIterable<Buffer>)
+  const one = Buffer.alloc(200_000)
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < whole.length; at += one.length) {
+      const length = whole.copy(one, 0, at)
+      yield one.subarray(0, length)
+      one.fill(0xff)
+    }
+  }
+  const before = openFiles()
+  const came: unknown[] = []
+  await unpack(chunks(), home, ({ name, size, crc }) => came.push([name, size, crc]))
+  expect(came).toEqual(files.map(({ name, data }) => [name, data.length, crc32c(data)]))
+  for (const { name, data } of files) expect(readFileSync(join(home, name)).equals(data)).toBe(true)
+  expect(openFiles()).toBe(before)
 })
 
 test('nothing is written through a link that lies there', async () => {
