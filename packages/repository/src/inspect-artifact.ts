@@ -3,7 +3,7 @@ import type { Store } from '@salvor/shared/ports/store'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import { openFeed } from './byte-feed.ts'
 import type { CheckList } from './check-list.ts'
-import { FrameFailure } from './frame-pool.ts'
+import { FrameFailure, type FramePool } from './frame-pool.ts'
 import type { ArtifactIndex } from './frame-table.ts'
 import { StreamHash } from './hash.ts'
 import type { Manifest } from './manifest.ts'
@@ -79,7 +79,7 @@ export async function decodeArtifact(
     await checkArtifactBytes(list, request, signal)
     return list.add('frames', false, 'not decoded: the artifact has another size')
   }
-  await using pool = await openDecoders(manifest, dataKey, threads)
+  await using pool = openDecoders(manifest, dataKey, threads)
   const frames = new StoredFrames({ ...request, pool })
   await list.run('frames', async () => {
     const bad = await badFrames(frames, pool, request, signal)
@@ -105,7 +105,7 @@ export async function decodeArtifact(
 
 async function badFrames(
   frames: StoredFrames,
-  pool: Awaited<ReturnType<typeof openDecoders>>,
+  pool: FramePool,
   { manifest, onProgress }: ArtifactUnderInspection,
   signal: AbortSignal,
 ): Promise<string[]> {

@@ -62,13 +62,9 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
 }
 
 /** Threads that decode the frames of this artifact. */
-export async function openDecoders(
-  manifest: Manifest,
-  dataKey: Uint8Array | null,
-  threads: number,
-): Promise<FramePool> {
+export function openDecoders(manifest: Manifest, dataKey: Uint8Array | null, threads: number): FramePool {
   const { compression, frame_bytes: frameBytes } = manifest
-  const pool = await FramePool.open({ threads, compression, frameBytes })
+  const pool = FramePool.open({ threads, compression, frameBytes })
   if (dataKey) pool.memory.key.set(dataKey)
   return pool
 }
@@ -120,7 +116,7 @@ class StoredContent implements ArtifactContent {
     const ended = Promise.withResolvers<void>()
     this.idle = ended.promise
     try {
-      await using pool = await openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
+      await using pool = openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
       for await (const frame of this.#frames(pool, fd, signal)) yield { pool, frame }
     } finally {
       this.#busy = false

@@ -25,9 +25,10 @@ export class NewFile {
   write(bytes: Buffer): void {
     const at = this.size
     this.size += bytes.length
-    this.crc = crc32c(bytes, this.crc)
     if (bytes.length < LATER) writeNow(this.#file, bytes, at)
     else this.#writes.push(writeLater(this.#file, bytes, at))
+    // Only now, when a thread may be writing already.
+    this.crc = crc32c(bytes, this.crc)
   }
 
   get isSettled(): boolean {
