@@ -28,7 +28,9 @@ WORKDIR /app
 COPY --from=build /app /app
 COPY deploy/health.sh /usr/local/bin/salvor-health
 # Volumes take the owner of these folders when they are made.
-RUN printf '#!/bin/sh\nexec node /app/build/main.js "$@"\n' > /usr/local/bin/salvor && chmod 755 /usr/local/bin/salvor \
+RUN printf '%s\n' '#!/bin/sh' 'case " $* " in' \
+      '  *" wal push "* | *" wal get "*) exec perl /app/build/ask-helper.pl node /app/build/main.js "$@" ;;' 'esac' \
+      'exec node /app/build/main.js "$@"' > /usr/local/bin/salvor && chmod 755 /usr/local/bin/salvor \
  && useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/salvor salvor \
  && install -d -o salvor -g salvor -m 0700 /var/lib/salvor /var/lib/salvor/data /var/lib/salvor/backups && install -d /etc/salvor
 USER 10001:10001

@@ -9,6 +9,8 @@ type Server = Awaited<ReturnType<typeof startPostgres>>
 export class PgBackRest {
   readonly full: Cost[] = []
   readonly restore: Cost[] = []
+  /** Onto what the restore has just made. */
+  readonly delta: Cost[] = []
   /** Why it could not be measured here. */
   refusal: string | null = null
   readonly #program: string
@@ -30,7 +32,9 @@ export class PgBackRest {
       await measure(this.#run('stanza-create'))
       this.full.push(await measure(this.#run('backup', '--type=full', '--no-archive-check', '--start-fast')))
       this.#place.fresh('rest-out')
-      this.restore.push(await measure(this.#run('restore', `--pg1-path=${this.#folder('rest-out')}`)))
+      const restore = this.#run('restore', `--pg1-path=${this.#folder('rest-out')}`)
+      this.restore.push(await measure(restore))
+      this.delta.push(await measure(this.#run('restore', '--delta', `--pg1-path=${this.#folder('rest-out')}`)))
     } catch (error) {
       this.refusal = `pgBackRest did not run here: ${error instanceof Error ? error.message.slice(-300) : String(error)}`
     }

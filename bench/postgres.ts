@@ -21,7 +21,13 @@ export async function benchPostgres(
   await measure(place.salvor('keys', 'create', '--out', 'pg-keys.json', '--recovery', 'pg-recovery.pem'))
   const basebackup = program('pg_basebackup')
   const pgbackrest = program('pgbackrest')
-  const costs = { salvor: [] as Cost[], restore: [] as Cost[], native: [] as Cost[], drain: [] as Cost[] }
+  const costs = {
+    salvor: [] as Cost[],
+    restore: [] as Cost[],
+    delta: [] as Cost[],
+    native: [] as Cost[],
+    drain: [] as Cost[],
+  }
   const rest = pgbackrest === null ? null : new PgBackRest(pgbackrest, place, server, sockets)
   for (let round = 0; round < options.rounds; round += 1) {
     options.say(`PostgreSQL round ${round + 1} of ${options.rounds}`)
@@ -29,7 +35,9 @@ export async function benchPostgres(
     rmSync(place.path('salvor-data'), { recursive: true, force: true })
     costs.salvor.push(await measure(place.salvor('backup', 'clinic', '--json')))
     place.fresh('out')
-    costs.restore.push(await measure(place.salvor('restore', 'clinic', '--to', place.path('out/pgdata'))))
+    const restore = ['restore', 'clinic', '--to', place.path('out/pgdata')]
+    costs.restore.push(await measure(place.salvor(...restore)))
+    costs.delta.push(await measure(place.salvor(...restore, '--delta')))
     if (basebackup !== null) {
       const common = ['-d', server.url, '-c', 'fast', '-X', 'fetch', '-Ft', '--no-sync']
       const zstd = [...common, '-D', place.fresh('native'), '--compress=client-zstd:level=1,workers=2']
@@ -39,12 +47,15 @@ export async function benchPostgres(
     }
     await rest?.round()
   }
-  const own = { full: medianCost(costs.salvor), restore: medianCost(costs.restore) }
+  const own = { full: medianCost(costs.salvor), restore: medianCost(costs.restore), delta: medianCost(costs.delta) }
   const native = costs.native.length > 0 ? medianCost(costs.native) : null
   const drain = costs.drain.length > 0 ? medianCost(costs.drain) : null
   const noNative = 'pg_basebackup is not installed here'
   const noRest = rest?.refusal ?? 'pgbackrest is not installed here'
-  const peer = rest && rest.refusal === null ? { full: medianCost(rest.full), restore: medianCost(rest.restore) } : null
+  const peer =
+    rest && rest.refusal === null
+      ? { full: medianCost(rest.full), restore: medianCost(rest.restore), delta: medianCost(rest.delta) }
+      : null
   return [
     {
       what: 'PostgreSQL full: wall / pg_basebackup client-zstd:level=1,workers=2',
@@ -81,8 +92,22 @@ export async function benchPostgres(
       goal: 1.1,
       missing: noRest,
     },
+    {
+      what: 'PostgreSQL restore --delta, nothing changed: wall / pgBackRest pm2',
+      salvor: own.delta.wall_s,
+      peer: peer?.delta.wall_s ?? null,
+      goal: 1,
+      missing: noRest,
+    },
     { what: 'PostgreSQL full: peak Pss MB / 256', salvor: own.full.peak_mb, peer: 256, goal: 1, missing: '' },
     { what: 'PostgreSQL restore: peak Pss MB / 256', salvor: own.restore.peak_mb, peer: 256, goal: 1, missing: '' },
+    {
+      what: 'PostgreSQL restore --delta: peak Pss MB / 256',
+      salvor: own.delta.peak_mb,
+      peer: 256,
+      goal: 1,
+      missing: '',
+    },
   ]
 }
 

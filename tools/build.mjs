@@ -1,6 +1,6 @@
 // Compiles Salvor for running: every package, adapter, thread and forked process, with what they import, as JavaScript in the
 // one folder that the argument names. `./salvor` in a checkout and the container image run the same result.
-import { globSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, globSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
@@ -47,6 +47,8 @@ await bundle.write({
 })
 await bundle.close()
 
+// What starts `main.js` may ask a helper first.
+copyFileSync(join(root, 'packages/cli/src/wal/ask-helper.pl'), join(out, 'ask-helper.pl'))
 writeFileSync(join(out, 'package.json'), '{ "type": "module" }\n')
 for (const name of adapters) {
   writeFileSync(join(out, 'node_modules/@salvor', name, 'package.json'), '{ "type": "module", "main": "index.js" }\n')

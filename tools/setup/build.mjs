@@ -73,7 +73,7 @@ function* sources(root) {
       yield manifest
       const files = readdirSync(join(root, group, name, 'src'), { recursive: true, encoding: 'utf8' })
       for (const file of files.sort((a, b) => (a < b ? -1 : 1))) {
-        if (file.endsWith('.ts') && !/\.(test|fixture)\.ts$/.test(file)) yield `${group}/${name}/src/${file}`
+        if (/\.(ts|pl)$/.test(file) && !/\.(test|fixture)\.ts$/.test(file)) yield `${group}/${name}/src/${file}`
       }
     }
   }

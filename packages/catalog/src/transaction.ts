@@ -1,7 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { CatalogTransaction } from '@salvor/shared/ports/catalog'
 import { recordBackup, recordCopy, recordVerification } from './backups.ts'
-import { recordChangeSet, recordChangeStream } from './changes.ts'
+import { forgetChangeSets, leaveChangeSets, recordChangeSet, recordChangeStream } from './changes.ts'
 import { recordClaim } from './claims.ts'
 import { acknowledge } from './inbox.ts'
 import { openIncident, resolveIncident } from './incidents.ts'
@@ -45,6 +45,8 @@ export function transactionOf(scope: Scope): CatalogTransaction {
     recordWalGap: (gap) => write(() => recordWalGap(scope, gap)),
     recordWalStream: (state) => write(() => recordWalStream(scope, state)),
     recordChangeSet: (set, store) => write(() => recordChangeSet(scope, set, store)),
+    leaveChangeSets: (sets) => write(() => leaveChangeSets(scope, sets)),
+    forgetChangeSets: (sets) => write(() => forgetChangeSets(scope, sets)),
     recordChangeStream: (state) => write(() => recordChangeStream(scope, state)),
   }
 }

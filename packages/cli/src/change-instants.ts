@@ -35,6 +35,7 @@ export async function changeInstants(
   const reached = [...new Set(ends)].filter((at) => !isLost(at)).toSorted()
   return {
     latest: latest.at(-1)!,
+    counted: reached,
     at(instant) {
       try {
         return pointOf(facts, source, { kind: 'time', at: instant })

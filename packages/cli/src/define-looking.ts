@@ -27,7 +27,11 @@ export function addLooking(program: Command): void {
     .requiredOption('--sql <sql>', 'the question; `-`: from stdin')
     .option('--since <time>', 'only states from that instant on')
     .option('--until <time>', 'only states up to that instant')
-    .option('--every', 'look at every restore point: finds changes that were undone, too', false)
+    .option(
+      '--every',
+      'look at every restore point (SQLite: every change set, up to 500): finds all changes, and those that were undone',
+      false,
+    )
     .option('--resolution <duration>', 'PostgreSQL: how near the two instants are to come', '1s')
     .option('--from <store>', `which copies to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens them')

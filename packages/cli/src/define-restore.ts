@@ -2,7 +2,7 @@ import { EXPORT_FORMATS, type ExportFormat } from '@salvor/shared/ports/reading'
 import { type Command, Option } from 'commander'
 import { globalOptions } from './context.ts'
 import { act, example, given, STORE } from './define-command.ts'
-import { missingTarget, partsOf, type PartOptions, several, tablespace } from './option-values.ts'
+import { deltaOf, missingTarget, partsOf, type PartOptions, several, tablespace } from './option-values.ts'
 
 export function addRestore(program: Command): void {
   const restore = program
@@ -16,6 +16,8 @@ export function addRestore(program: Command): void {
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')
     .option('--in-place', 'replace what is there, after a pre_restore backup of it', false)
+    .option('--delta', 'PostgreSQL: lay it over the data folder that is there, writing only what differs', false)
+    .option('--other-cluster', 'with --delta: the folder may be of another cluster', false)
     .option('--tablespace <old=new>', 'PostgreSQL: where a tablespace comes back; may be repeated', tablespace)
     .option(
       '--at <time>',
@@ -49,10 +51,11 @@ export function addRestore(program: Command): void {
     const tablespaces = (options['tablespace'] ?? {}) as Readonly<Record<string, string>>
     const rest = given(options, 'backup', 'from', 'keys', 'at', 'lsn', 'xid', 'name', 'timeline')
     const [pause, start] = [options['pause'] === true, options['start'] === true]
+    const delta = deltaOf(options['delta'] === true, options['otherCluster'] === true)
     const parts = partsOf(options)
     return run(
       what,
-      { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, start, ...parts, ...rest },
+      { ...globalOptions(self), to, inPlace, plan, tablespaces, pause, start, ...delta, ...parts, ...rest },
       signal,
     )
   })

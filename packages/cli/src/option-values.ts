@@ -30,3 +30,9 @@ export function tablespace(text: string, gathered: Readonly<Record<string, strin
 
 export const missingTarget = (): SalvorError =>
   new SalvorError('USAGE', { reason: 'name a place after --to', command: 'restore' })
+
+export function deltaOf(delta: boolean, otherCluster: boolean): { readonly delta?: 'same' | 'any' } {
+  if (delta) return { delta: otherCluster ? 'any' : 'same' }
+  if (otherCluster) throw new SalvorError('USAGE', { reason: '--other-cluster goes with --delta', command: 'restore' })
+  return {}
+}

@@ -12,9 +12,12 @@ export interface Answer {
 
 /** Prints an answer: one JSON document, or lines, on stdout. */
 export function print(answer: Answer, json: boolean): void {
-  process.stdout.write(
-    json ? `${JSON.stringify(answer.document, null, 2)}\n` : answer.lines.map((line) => `${line}\n`).join(''),
-  )
+  process.stdout.write(rendered(answer, json))
+}
+
+/** An answer as it is printed. */
+export function rendered(answer: Answer, json: boolean): string {
+  return json ? `${JSON.stringify(answer.document, null, 2)}\n` : answer.lines.map((line) => `${line}\n`).join('')
 }
 
 /** A failure as a document and as what a person reads: what, and what to do. */

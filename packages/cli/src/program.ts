@@ -125,6 +125,9 @@ function addWal(program: Command): void {
       return walGet(name, path, { ...globalOptions(self), ...given(options, 'source') }, signal)
     },
   )
+  act(wal.command('helper', { hidden: true }), async (_args, _options, self, signal) =>
+    (await import('./commands/wal-helper.ts')).walHelper(globalOptions(self), signal),
+  )
   act(wal.command('status').description('how each stream is doing'), async (_args, _options, self) =>
     (await import('./commands/wal.ts')).walStatus(globalOptions(self)),
   )

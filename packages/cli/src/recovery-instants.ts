@@ -6,12 +6,13 @@ import { hasChangeSets } from '@salvor/runtime/change-facts'
 import { gatherRecoveryFacts, recoveryInput } from '@salvor/runtime/recovery-facts'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { elapsedMs, shifted, type Instant } from '@salvor/shared/vocabulary/instant'
-import type { Change, Look } from './bisect.ts'
 import { changeInstants } from './change-instants.ts'
 
 /** The instants between backups that replaying WAL, or change sets, reach. */
 export interface RecoveryInstants {
   readonly latest: Instant
+  /** All there are, in the order of time; null: any instant can be had. */
+  readonly counted: readonly Instant[] | null
   /** Null: what is stored does not reach it. */
   at(instant: Instant): AskedPoint | null
   /** Where to look next between two sights; null: they are near enough. `resolutionMs`: where instants are not counted, how near. */
@@ -34,6 +35,7 @@ export async function recoveryInstants(
   if (ends.length === 0) return null
   return {
     latest: ends.reduce((a, b) => (a > b ? a : b)),
+    counted: null,
     at(instant) {
       try {
         const target = { kind: 'time', at: instant } as const
@@ -49,25 +51,4 @@ export async function recoveryInstants(
       return apart <= Math.max(1, resolutionMs) ? null : shifted(before, apart / 2)
     },
   }
-}
-
-/** Halves the way between the two sights of a change until they are neighbours, or something is missing in between. */
-export async function refine<A>(
-  change: Change<AskedPoint, A>,
-  instants: RecoveryInstants,
-  look: Look<AskedPoint, A>,
-  resolutionMs: number,
-): Promise<{ readonly change: Change<AskedPoint, A>; readonly looked_at: number }> {
-  let { before, after } = change
-  let looked = 0
-  for (;;) {
-    const instant = instants.between(before.point.at, after.point.at, resolutionMs)
-    const point = instant === null ? null : instants.at(instant)
-    const seen = point && (await look(point))
-    if (!seen) break
-    looked += 1
-    if (seen.digest === before.digest) before = seen
-    else after = seen
-  }
-  return { change: { before, after }, looked_at: looked }
 }

@@ -9,16 +9,17 @@ export const STREAM = '-'
 interface Wish {
   readonly json: boolean
   readonly inPlace: boolean
+  readonly delta?: 'same' | 'any'
   readonly start: boolean
   readonly plan: boolean
   readonly tablespaces: Readonly<Record<string, string>>
 }
 
 /** USAGE for what a stream cannot have. */
-export function assertStream({ json, inPlace, start, plan, tablespaces }: Wish): void {
+export function assertStream({ json, inPlace, delta, start, plan, tablespaces }: Wish): void {
   const refused = (reason: string) => new SalvorError('USAGE', { reason, command: 'restore' })
   if (json && !plan) throw refused('--json and --to - both want stdout; leave out --json')
-  if (inPlace || start) throw refused('--to - makes no folder: --in-place and --start need one')
+  if (inPlace || delta || start) throw refused('--to - makes no folder: --in-place, --delta and --start need one')
   if (Object.keys(tablespaces).length > 0)
     throw refused('tablespaces of a stream are folders in pg_tblspc, without --tablespace')
   if (!plan && process.stdout.isTTY) throw refused('stdout is a terminal: send it into a file or a pipe')

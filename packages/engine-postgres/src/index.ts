@@ -3,6 +3,7 @@ import { bytesOf, durationMs } from '@salvor/shared/vocabulary/amounts'
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { serversOf } from './connect/open-link.ts'
 import { choiceOf, PostgresConfig, slotOf, walHoldBytes } from './config.ts'
+import { isFormerFolder } from './delta/former-folder.ts'
 import { DEADLINES } from './environment.ts'
 import { exportCopy } from './export/export.ts'
 import { VERSION_GATES } from './incremental/gates.ts'
@@ -10,7 +11,14 @@ import { takeChanges, takeFull } from './incremental/take.ts'
 import { logicalHalf } from './logical/engine.ts'
 import { listDump } from './logical/list.ts'
 import { proveDump } from './logical/prove.ts'
-import { assertDumpTarget, assertNotStarted, isLogical, restoreDump, streamDump } from './logical/restore.ts'
+import {
+  assertDumpTarget,
+  assertNoDump,
+  assertNotStarted,
+  isLogical,
+  restoreDump,
+  streamDump,
+} from './logical/restore.ts'
 import { isServerUrl } from './logical/target-server.ts'
 import { offlineSnapshot } from './offline-snapshot.ts'
 import { merge } from './merge.ts'
@@ -44,8 +52,11 @@ type LocalHalf = Pick<
 /** What needs no server: a source that the configuration no longer names can be restored and proven. */
 function localHalf(context: EngineContext, database: () => Promise<string>): LocalHalf {
   return {
-    assertTarget: (target, inPlace) =>
-      isServerUrl(target) ? assertDumpTarget(target, inPlace) : assertTarget(target, inPlace),
+    assertTarget: async (target, inPlace, laidOver) => {
+      if (laidOver) assertNoDump(laidOver.engine_facts)
+      if (isServerUrl(target)) await assertDumpTarget(target, inPlace)
+      else if (!laidOver || !(await isFormerFolder(target, laidOver))) await assertTarget(target, inPlace)
+    },
     offlineSnapshot: (target, sink, signal) => offlineSnapshot(context, target, sink, signal),
     merge: (full, request, sink, signal) => merge(context, full, request, sink, signal),
     restore: (content, request, signal) =>
@@ -115,6 +126,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   merges: true,
   limits: ({ method }) => (method === 'logical' ? { types: ['full'], called: 'postgres by method: logical' } : null),
   keeps_former: true,
+  compresses_at_source: true,
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,
   open,

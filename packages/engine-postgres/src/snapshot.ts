@@ -1,6 +1,7 @@
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { SnapshotFacts } from '@salvor/shared/ports/engine'
 import { epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
+import { ArchiveDecoder } from './base-backup/archive-decoder.ts'
 import { ArchiveTail } from './base-backup/archive-tail.ts'
 import { baseBackupCommand } from './base-backup/command.ts'
 import { ManifestSpool } from './base-backup/manifest-spool.ts'
@@ -11,7 +12,7 @@ import type { Environment } from './environment.ts'
 import { copyFailure } from './failures.ts'
 import type { Room } from './protocol/framer.ts'
 import type { Link, Row } from './protocol/link.ts'
-import { LinkLost, type ServerError } from './protocol/server-error.ts'
+import { LinkLost, ServerError } from './protocol/server-error.ts'
 import { serverFacts, serverNotices, sourceDb, type ServerFacts } from './server-facts.ts'
 import { tablespaceFacts } from './tablespaces/facts.ts'
 import { BLOCK, headerLike, padded, type TarHeader } from './tar/header.ts'
@@ -46,25 +47,65 @@ export async function snapshot(
     await using hold = await holdWal(link, facts, env, signal)
     await using spool = await ManifestSpool.create(env.context.scratch_dir)
     const both = AbortSignal.any([signal, hold.signal])
-    const copy = new BaseBackupCopy(env, sink, spool, facts.major)
-    const receiver = new BaseBackupReceiver(copy, facts.major)
-    const command = baseBackupCommand({ label: 'salvor', major: facts.major, incremental })
-    await link.run(command, receiver, () => copy.idleLimit, both)
+    const copying: Copying = { env, link, facts, sink, spool, incremental, signal: both }
+    const { copy, notice } = await copyWhole(copying)
     // Only now is it known that no page failed its checksum: that error comes after the last byte.
     await copy.finish(both)
-    return snapshotFacts(env, facts, copy, link, hold.notice)
+    const told = [hold.notice, notice].filter((text) => text !== null)
+    return snapshotFacts(env, facts, copy, link, told)
   } catch (error) {
     signal.throwIfAborted()
     throw copyFailure(error, env.context.source, link.address)
   }
 }
 
+interface Copying extends BaseBackupPlan {
+  readonly env: Environment
+  readonly link: Link
+  readonly facts: ServerFacts
+  readonly spool: ManifestSpool
+  readonly signal: AbortSignal
+}
+
+/** Feature not supported (15), and an invalid specification (16 and later): the server was built without zstd. */
+const NO_ZSTD: ReadonlySet<string> = new Set(['0A000', '42601'])
+const COMPRESSED_FROM = 15
+
+/** A backup never fails for want of compression on its way. */
+async function copyWhole(copying: Copying): Promise<{ readonly copy: BaseBackupCopy; readonly notice: string | null }> {
+  const { env, facts } = copying
+  if (env.context.compress_at_source !== true) return { copy: await copyOnce(copying, false), notice: null }
+  const plain = async (why: string) => {
+    const notice = `\`compression: { at: source }\`: ${why}, the backup came uncompressed`
+    return { copy: await copyOnce(copying, false), notice }
+  }
+  if (facts.major < COMPRESSED_FROM) return await plain(`PostgreSQL ${facts.version} cannot compress a base backup`)
+  try {
+    return { copy: await copyOnce(copying, true), notice: null }
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.fatal || !NO_ZSTD.has(error.sqlState)) throw error
+    return await plain(`the server cannot compress with zstd (${error.message})`)
+  }
+}
+
+async function copyOnce(copying: Copying, compressed: boolean): Promise<BaseBackupCopy> {
+  const { env, link, facts, sink, spool, incremental, signal } = copying
+  using copy = new BaseBackupCopy(env, sink, spool, { major: facts.major, compressed })
+  const receiver = new BaseBackupReceiver(copy, facts.major, compressed)
+  const command = baseBackupCommand({ label: 'salvor', major: facts.major, incremental, compressed })
+  await link.run(command, receiver, () => copy.idleLimit, signal)
+  await copy.endArchive()
+  return copy
+}
+
 /** Where the parts of the server's answer go, and what is learnt on the way. */
-class BaseBackupCopy implements BaseBackupParts {
+class BaseBackupCopy implements BaseBackupParts, Disposable {
   readonly #env: Environment
   readonly #sink: SnapshotSink
   readonly #spool: ManifestSpool
   readonly #major: number
+  readonly #compressed: boolean
+  #decoder: ArchiveDecoder | null = null
   #rows: readonly Row[] = []
   #tail: ArchiveTail | null = null
   /** Bytes of the archives before the present one. */
@@ -75,11 +116,17 @@ class BaseBackupCopy implements BaseBackupParts {
   stop: { lsn: string; timeline: number } | null = null
   consistentAt: Instant | null = null
 
-  constructor(env: Environment, sink: SnapshotSink, spool: ManifestSpool, major: number) {
+  constructor(
+    env: Environment,
+    sink: SnapshotSink,
+    spool: ManifestSpool,
+    { major, compressed }: { readonly major: number; readonly compressed: boolean },
+  ) {
     this.#env = env
     this.#sink = sink
     this.#spool = spool
     this.#major = major
+    this.#compressed = compressed
   }
   /** Tablespaces of their own: oid and place. */
   get ownTablespaces(): readonly Row[] {
@@ -101,14 +148,31 @@ class BaseBackupCopy implements BaseBackupParts {
     this.#total = Number.isFinite(kilobytes) ? kilobytes * 1024 : null
   }
 
-  archiveBegins(row: number): void {
-    this.#endArchive()
+  archiveBegins(row: number): Room {
+    if (this.#decoder !== null) return this.endArchive().then(() => this.#beginArchive(row))
+    return this.#beginArchive(row)
+  }
+
+  #beginArchive(row: number): Room {
+    this.#assertWhole()
     const oid = this.#rows[row]?.[0] ?? null
     const seen = oid === null ? (header: TarHeader) => this.#member(header) : () => undefined
     this.#tail = new ArchiveTail((part) => this.#sink.write(part), seen, oid === null ? '' : `pg_tblspc/${oid}`)
+    if (this.#compressed) this.#decoder = new ArchiveDecoder((part) => this.#take(part))
+    return undefined
   }
 
-  #endArchive(): void {
+  /** What the decoder still holds of the archive was handed on. */
+  async endArchive(): Promise<void> {
+    await this.#decoder?.end()
+    this.#decoder = null
+  }
+
+  [Symbol.dispose](): void {
+    this.#decoder?.[Symbol.dispose]()
+  }
+
+  #assertWhole(): void {
     if (this.#tail?.isComplete(this.#major) === false) throw cutShort()
     this.#before += this.#tail?.bytes ?? 0
   }
@@ -119,6 +183,10 @@ class BaseBackupCopy implements BaseBackupParts {
   }
 
   archive(part: Buffer): Room {
+    return this.#decoder === null ? this.#take(part) : this.#decoder.write(part)
+  }
+
+  #take(part: Buffer): Room {
     const tail = this.#tail!
     const room = tail.write(part)
     if (this.#before + tail.bytes - this.#reported >= PROGRESS_EVERY) this.#report()
@@ -160,11 +228,11 @@ function snapshotFacts(
   facts: ServerFacts,
   copy: BaseBackupCopy,
   link: Link,
-  walNotice: string | null,
+  own: readonly string[],
 ): SnapshotFacts {
   const warnings = link.notices.filter(({ severity }) => severity === 'WARNING')
   const unread = warnings.some(namesRelationFile)
-  const told = [...(walNotice === null ? [] : [walNotice]), ...warnings.map(({ message }) => message)]
+  const told = [...own, ...warnings.map(({ message }) => message)]
   const notices = [...serverNotices(facts), ...told]
   return {
     source_db: sourceDb(link, facts),

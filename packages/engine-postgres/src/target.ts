@@ -38,14 +38,17 @@ export async function assertStoppedDataFolder(target: string): Promise<void> {
 }
 
 /** What is replaced may be the ruin of a server: it is kept under another name. Two of three marks must be there. */
-async function assertLooksLikeData(target: string): Promise<void> {
+export async function assertLooksLikeData(
+  target: string,
+  refused = (reason: string): SalvorError => notADataFolder(target, reason),
+): Promise<void> {
   const marks = ['PG_VERSION', 'global/pg_control', 'base']
   const found = await Promise.all(marks.map((mark) => stat(join(target, mark)).catch(() => null)))
-  if (found.filter((mark) => mark !== null).length < 2)
-    throw notADataFolder(target, `of ${marks.join(', ')} more than one is missing`)
+  if (found.filter((mark) => mark !== null).length < 2) throw refused(`of ${marks.join(', ')} more than one is missing`)
 }
 
-async function assertStopped(target: string): Promise<void> {
+/** TARGET_IN_USE. */
+export async function assertStopped(target: string): Promise<void> {
   const lock = await readFile(join(target, 'postmaster.pid'), 'latin1').catch(() => null)
   const pid = lock === null ? Number.NaN : Number.parseInt(lock, 10)
   if (Number.isInteger(pid) && isAlive(Math.abs(pid))) {

@@ -1,6 +1,6 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { ExportRequest } from '@salvor/shared/ports/engine'
-import type { ExportedFile } from '@salvor/shared/ports/reading'
+
+import type { ExportedFile, ExportRequest } from '@salvor/shared/ports/reading'
 import type { Site } from './site.ts'
 import { startSqlite } from './sqlite-process.ts'
 

@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { glob, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
-import type { FoundFiles } from '@salvor/shared/ports/engine'
+import type { FoundFiles } from '@salvor/shared/ports/files'
 import type { SqliteConfig } from './config.ts'
 
 /** What lies in a folder that is named without a pattern, at any depth. */

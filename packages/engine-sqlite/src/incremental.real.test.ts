@@ -7,6 +7,8 @@ import { assertInvariant, createClinic, startWriter } from '@salvor/testkit/real
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openEngine } from './index.ts'
+import { DigestsWriter } from './pages/digests-file.ts'
+import { pageDigester } from './pages/page-digester.ts'
 
 const never = new AbortController().signal
 const LINKS = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 30 : 4
@@ -136,6 +138,38 @@ test('only what changed is stored, and where nothing did a scheduled one stores 
   await chain.restore(bench.path('restored.db'))
   expect(readFileSync(bench.path('restored.db')).equals(mainFile(path))).toBe(true)
 })
+
+test('a chain that an older Salvor began goes on with its digests', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 1_000 })
+  const chain = new Chain(bench, path)
+  await chain.full()
+  olderDigests(chain.links[0]!)
+  for (const seen of [1, 2]) {
+    change(path, `UPDATE patients SET seen = ${seen} WHERE id % 100 = 0`)
+    await chain.increment()
+    const { file, facts } = chain.links.at(-1)!
+    expect(facts.engine_facts['changed_pages']).toBeLessThan(30)
+    for (const told of [file, facts.digests!]) expect(firstLine(told)).not.toHaveProperty('algorithm')
+  }
+  await chain.restore(bench.path('restored.db'))
+  expect(readFileSync(bench.path('restored.db')).equals(mainFile(path))).toBe(true)
+})
+
+const firstLine = (file: string): unknown => JSON.parse(readFileSync(file, 'latin1').split('\n', 1)[0]!)
+
+/** SHA-256 of salt and page, as fulls had it first. */
+function olderDigests({ file, facts }: Link): void {
+  const { page_size, page_count } = facts.engine_facts as Record<string, number>
+  const salted = { algorithm: 'sha256', salt: Buffer.alloc(16, 5) } as const
+  const pages = readFileSync(file)
+  const digester = pageDigester(salted, page_size!)
+  using writer = new DigestsWriter(facts.digests!, { page_size: page_size!, page_count: page_count!, ...salted })
+  for (let at = 0; at < pages.length; at += digester.piece.length) {
+    writer.add(digester.digest(pages.copy(digester.piece, 0, at)))
+  }
+}
 
 test('a VACUUM, another page size and another database of the same name ask for a full', async () => {
   using bench = openBench()

@@ -1,4 +1,5 @@
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
+import { compactSets } from './changes/compact-sets.ts'
 import { streamChanges } from './changes/stream.ts'
 import { LIMITS, SqliteConfig, type Limits } from './config.ts'
 import { exportCopy } from './export.ts'
@@ -28,6 +29,7 @@ export function openEngine(config: SqliteConfig, context: EngineContext, limits:
     changes: {
       stream: (request, sink, signal) => reading(site, config.path, streamChanges(site, request, sink, signal)),
     },
+    compactChanges: (sets, signal) => compactSets(context, sets, signal),
     stateMark: () => stateMark(site),
     assertTarget: async (target, inPlace) => {
       await assertTarget(target, inPlace, site)

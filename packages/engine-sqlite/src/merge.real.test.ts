@@ -9,8 +9,8 @@ import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openEngine } from './index.ts'
 import { DigestsReader, DigestsWriter } from './pages/digests-file.ts'
-import { SALT_BYTES } from './pages/hash-messages.ts'
-import { PageDigester } from './pages/page-digester.ts'
+import { type DigestAlgorithm, SALT_BYTES } from './pages/digesting.ts'
+import { pageDigester } from './pages/page-digester.ts'
 import { groupHead, headLine } from './pages/page-stream.ts'
 
 const never = new AbortController().signal
@@ -139,16 +139,17 @@ function randomOf(seed: number): (below: number) => number {
 /** Links as section 12 of the format allows them: pages behind an earlier end may be left out, which makes them zeros. */
 function randomChain(bench: Bench, random: (below: number) => number): { links: Link[]; state: Buffer } {
   const page_size = 512
+  const algorithm: DigestAlgorithm = random(2) === 0 ? 'sha256' : 'nh128'
   const salt = Buffer.alloc(SALT_BYTES, 7)
   const bytes = (pages: number): Buffer =>
     Buffer.from(Uint8Array.from({ length: pages * page_size }, () => random(256)))
   let state = bytes(random(40))
   const link = (name: string, content: Buffer): Link => {
     writeFileSync(bench.path(name), content)
-    using writer = new DigestsWriter(bench.path(`${name}.digests`), { page_size, page_count: 0, salt })
-    const digests = Buffer.alloc((state.length / page_size) * 32)
-    new PageDigester(salt, page_size).digest(state, digests)
-    writer.add(digests)
+    using writer = new DigestsWriter(bench.path(`${name}.digests`), { page_size, page_count: 0, algorithm, salt })
+    const digester = pageDigester({ algorithm, salt }, page_size)
+    digester.piece.set(state)
+    writer.add(digester.digest(state.length))
     const engine_facts = { state_sha256: writer.state() }
     return { file: bench.path(name), facts: { consistent_at: '', source_db: '', notices: [], engine_facts } }
   }
@@ -158,7 +159,7 @@ function randomChain(bench: Bench, random: (below: number) => number): { links: 
     const next = Buffer.alloc(page_count * page_size)
     state.copy(next)
     state = next
-    const parts = [headLine({ page_size, page_count, salt: salt.toString('hex') })]
+    const parts = [headLine({ page_size, page_count, digesting: { algorithm, salt } })]
     for (let page = 1; page <= page_count; page += 1 + random(9)) {
       const run = Math.min(1 + random(4), page_count - page + 1)
       const pages = bytes(run)

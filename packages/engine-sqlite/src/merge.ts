@@ -5,12 +5,9 @@ import type { ArtifactContent, SnapshotSink } from '@salvor/shared/ports/artifac
 import type { Increment, MergedFacts } from '@salvor/shared/ports/engine'
 import { unusedRanges } from './header.ts'
 import { DigestsWriter } from './pages/digests-file.ts'
-import { DIGEST_BYTES } from './pages/hash-messages.ts'
 import { NewestPages } from './pages/newest-pages.ts'
-import { PageDigester } from './pages/page-digester.ts'
+import { pageDigester } from './pages/page-digester.ts'
 import type { Site } from './site.ts'
-
-const BATCH_BYTES = 1 << 20
 
 /**
  * Pushes the state of the last incremental as a full: its pages over those of the old full, which streams by. The scratch folder
@@ -29,13 +26,15 @@ export async function mergeChain(
   try {
     using newest = new NewestPages(file, scratch_dir)
     for (const increment of increments.toReversed()) await newest.add(increment, signal)
-    const { page_size, page_count, salt } = newest.head
-    using writer = new DigestsWriter(digests, { page_size, page_count, salt: Buffer.from(salt, 'hex') })
-    await pushMerged(site, full, newest, { sink, writer }, signal)
+    const { page_size, page_count, digesting } = newest.head
     const tip = increments.at(-1)!
-    const state_sha256 = writer.state()
-    const { changed_pages: _, ...engine_facts } = tip.engine_facts
-    if (state_sha256 === engine_facts['state_sha256']) return { engine_facts, digests }
+    if (digesting) {
+      using writer = new DigestsWriter(digests, { page_size, page_count, ...digesting })
+      await pushMerged(site, full, newest, { sink, writer }, signal)
+      const state_sha256 = writer.state()
+      const { changed_pages: _, ...engine_facts } = tip.engine_facts
+      if (state_sha256 === engine_facts['state_sha256']) return { engine_facts, digests }
+    }
     const reason = 'the pages of its chain are not those of the source at that instant'
     throw new SalvorError('ARTIFACT_CORRUPT', { key: tip.id, reason, source })
   } finally {
@@ -54,9 +53,9 @@ async function pushMerged(
   const { page_size, page_count } = newest.head
   const size = page_size * page_count
   const zeros = unusedRanges(size, page_size)
-  const digester = new PageDigester(writer.salt, page_size)
-  const batchPages = Math.max(1, Math.floor(BATCH_BYTES / page_size))
-  const batch = Buffer.alloc(batchPages * page_size)
+  const digester = pageDigester(writer.digesting, page_size)
+  const batch = digester.piece
+  const batchPages = batch.length / page_size
   await using base = new BaseReader(full, newest.reach * page_size, signal)
   for (let first = 1; first <= page_count; first += batchPages) {
     const count = Math.min(batchPages, page_count - first + 1)
@@ -68,9 +67,7 @@ async function pushMerged(
       const from = range.offset - offset
       if (from >= 0 && from < pages.length) pages.fill(0, from, from + range.length)
     }
-    const digests = Buffer.alloc(count * DIGEST_BYTES)
-    digester.digest(pages, digests)
-    writer.add(digests)
+    writer.add(digester.digest(pages.length))
     await sink.write(pages)
     context.progress({ phase: 'merge', done_bytes: offset + pages.length, total_bytes: size })
   }

@@ -2,8 +2,9 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Command, Report, ReportOf, Request } from './child/messages.ts'
+import { ReportInbox } from './report-inbox.ts'
 
-/** A child process in which SQLite works for us. Disposing ends it at once, which frees every lock it holds. */
+/** A child process in which SQLite works for us. Disposing ends what it does for us at once, which frees every lock of it. */
 export interface SqliteProcess extends AsyncDisposable {
   tell(command: Command): void
   /** The next report, which must be one of `wanted`. Rejects when SQLite failed, the process ended, or on abort. */
@@ -27,85 +28,60 @@ const STDERR_KEPT = 4_000
 
 export function startSqlite(request: Request, options: SqliteProcessOptions): SqliteProcess {
   if (options.signal.aborted) throw new SalvorError('INTERRUPTED', {}, options.signal.reason)
-  const child = fork(ENTRY, [], {
-    execArgv: ENTRY.endsWith('.ts') ? ['--conditions=source'] : [],
-    env: { SQLITE_TMPDIR: options.scratch, SQLITE_USE_URI: BY_URL.has(request.task) ? '1' : '0' },
-    serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  })
-  const inbox = collectReports(child, options.failure)
+  const inbox = new ReportInbox(options.failure)
+  const child = forkSqlite(request, { SQLITE_TMPDIR: options.scratch })
+  child.on('message', (report: Report) => inbox.deliver(report))
+  const exited = whenEnded(child, (how, cause) => inbox.died(how, cause))
   const stop = (): void => {
     inbox.fail(new SalvorError('INTERRUPTED', {}, options.signal.reason))
     child.kill('SIGKILL')
   }
   options.signal.addEventListener('abort', stop, { once: true })
-  child.send(request, (error) => {
-    if (error) child.kill('SIGKILL')
-  })
   return {
     tell(command) {
       child.send(command, () => undefined)
     },
-    next: inbox.next,
+    next: (...wanted) => inbox.next(...wanted),
     ended: inbox.ended,
     async [Symbol.asyncDispose]() {
       options.signal.removeEventListener('abort', stop)
       child.kill('SIGKILL')
-      await inbox.exited
+      await exited
     },
   }
 }
 
-interface Inbox {
-  readonly next: SqliteProcess['next']
-  readonly ended: Promise<never>
-  readonly exited: Promise<void>
-  fail(error: SalvorError): void
+/** The process, with its task sent. It sees nothing of our environment. */
+export function forkSqlite(request: Request, env: NodeJS.ProcessEnv): ChildProcess {
+  const child = fork(ENTRY, [], {
+    execArgv: ENTRY.endsWith('.ts') ? ['--conditions=source'] : [],
+    env: { ...env, SQLITE_USE_URI: BY_URL.has(request.task) ? '1' : '0' },
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  child.send(request, (error) => {
+    if (error) child.kill('SIGKILL')
+  })
+  return child
 }
 
-function collectReports(child: ChildProcess, failure: SqliteProcessOptions['failure']): Inbox {
-  const reports: Report[] = []
-  let wake: (() => void) | undefined
+/** Resolves when the process is gone. `onEnd` hears of it behind its last report. */
+export function whenEnded(child: ChildProcess, onEnd: (how: string, cause?: unknown) => void): Promise<void> {
   let stderr = ''
-  const ended = Promise.withResolvers<never>()
   const exited = Promise.withResolvers<void>()
-  // Whoever does not race against it learns of the end through `next`.
-  ended.promise.catch(() => undefined)
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-STDERR_KEPT)
   })
-  child.on('message', (report: Report) => {
-    reports.push(report)
-    wake?.()
-  })
-  const died = (how: string, cause?: unknown): void => {
-    ended.reject(new SalvorError('TASK_DIED', { task: 'the SQLite helper', how }, cause))
-  }
   child.once('error', (error) => {
-    died(error.name, error)
+    onEnd(error.name, error)
     exited.resolve()
   })
   child.once('exit', (code, signal) => {
     exited.resolve()
-    const say = (): void => died(signal ?? `exit code ${code}`, stderr === '' ? undefined : new Error(stderr))
+    const say = (): void => onEnd(signal ?? `exit code ${code}`, stderr === '' ? undefined : new Error(stderr))
     // Its last report may still be on the way.
     if (child.connected) child.once('disconnect', say)
     else say()
   })
-
-  async function next<R extends Report['report']>(...wanted: R[]): Promise<ReportOf<R>> {
-    const arrived = new Promise<void>((resolve) => {
-      wake = resolve
-      if (reports.length > 0) resolve()
-    })
-    await (reports.length > 0 ? arrived : Promise.race([arrived, ended.promise]))
-    const report = reports.shift()
-    if (report === undefined) throw new SalvorError('INTERNAL', { what: 'two waits for one report' })
-    if (report.report === 'failed') throw failure(report)
-    if (!(wanted as string[]).includes(report.report)) {
-      throw new SalvorError('INTERNAL', { what: `the SQLite helper reported ${report.report}` })
-    }
-    return report as ReportOf<R>
-  }
-  return { next, ended: ended.promise, exited: exited.promise, fail: (error) => ended.reject(error) }
+  return exited.promise
 }

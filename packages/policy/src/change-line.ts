@@ -1,5 +1,6 @@
-import type { ChangeStreamState, StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
+import { type ChangeStreamState, stateOf, type StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
+import { type ChangePath, changePaths } from './change-paths.ts'
 
 /** A backup that can be read, with all it stands on. */
 export interface ChangeBase {
@@ -15,8 +16,7 @@ export interface ChangeFacts {
 }
 
 /** Sets that follow each other without a loss, and the backups that they can be laid over. */
-export interface ChangeLine {
-  readonly sets: readonly StoredChangeSet[]
+export interface ChangeLine extends ChangePath {
   /** Backups within the line, the oldest first. */
   readonly bases: readonly ChangeBase[]
   readonly earliest_at: Instant
@@ -33,50 +33,55 @@ export interface ChangeGap {
 /** Commits of a longer span that came with one set cannot be told apart: its instants count as lost. */
 const LONGEST_SPAN_MS = 300_000
 const TOGETHER = 'everything that was committed meanwhile came with one set (the worker or its store was away)'
+const THINNED = 'the sets in between were thinned out: of that time fewer instants are kept'
 
 /** All lines, the oldest first; a set that no backup carries is in none. */
 export function changeLines({ bases, sets, stream }: ChangeFacts): readonly ChangeLine[] {
   const byDate = bases.toSorted((a, b) => (a.consistent_at < b.consistent_at ? -1 : 1))
-  const runs: StoredChangeSet[][] = []
-  const runOf = new Map<string, StoredChangeSet[]>()
-  for (const set of sets) {
-    const before = set.previous === null || set.lost !== null ? undefined : runOf.get(set.previous)
-    // Of two sets on one (a worker that was thought dead) the first is followed by both.
-    const run = before ?? []
-    if (!before) runs.push(run)
-    run.push(set)
-    runOf.set(set.document_sha256, run)
-  }
-  return runs.flatMap((run) => lineOf(run, byDate, stream) ?? [])
+  return changePaths(sets).flatMap((path) => lineOf(path, byDate, stream) ?? [])
 }
 
-function lineOf(
-  run: readonly StoredChangeSet[],
-  bases: readonly ChangeBase[],
-  stream: ChangeStreamState | null,
-): ChangeLine | null {
-  const [first, last] = [run[0]!, run.at(-1)!]
+function lineOf(path: ChangePath, bases: readonly ChangeBase[], stream: ChangeStreamState | null): ChangeLine | null {
+  const [first, last] = [path.sets[0]!, path.sets.at(-1)!]
   const known = bases.some(({ backup_id }) => backup_id === first.base)
-  const covered = stream?.last_set === last.document_sha256 ? stream.covered_until : null
+  const covered = stream?.last_set === stateOf(last) ? stream.covered_until : null
   const latest_at = covered !== null && covered > last.to_at ? covered : last.to_at
   const within = bases.filter(({ consistent_at: at }) => at >= first.from_at && at <= latest_at)
-  if (first.stands_on === 'base' && known) return { sets: run, bases: within, earliest_at: first.to_at, latest_at }
+  if (first.stands_on === 'base' && known) return { ...path, bases: within, earliest_at: first.to_at, latest_at }
   const start = within[0]?.consistent_at
-  return start === undefined ? null : { sets: run, bases: within, earliest_at: start, latest_at }
+  return start === undefined ? null : { ...path, bases: within, earliest_at: start, latest_at }
 }
 
 /** What lies between two sets of which one names the other, with why; the oldest first. */
 export function changeGaps({ sets }: Pick<ChangeFacts, 'sets'>): readonly ChangeGap[] {
-  const byDocument = new Map(sets.map((set) => [set.document_sha256, set]))
-  return sets.flatMap((set) => {
-    const before = set.previous === null ? undefined : byDocument.get(set.previous)
-    if (set.lost !== null && before) return { from_at: before.to_at, to_at: set.to_at, reason: set.lost }
-    if (isCoarse(set)) return { from_at: set.from_at, to_at: set.to_at, reason: TOGETHER }
-    return []
+  const ends = new Map(sets.map((set) => [stateOf(set), set.to_at]))
+  const seen = new Set<StoredChangeSet>()
+  const gaps = changePaths(sets).flatMap((path) => {
+    return path.sets.flatMap((set, n) => {
+      if (seen.has(set)) return []
+      seen.add(set)
+      return gapAt(set, path.sets[n - 1], ends) ?? []
+    })
   })
+  return gaps.toSorted((a, b) => (a.to_at < b.to_at ? -1 : 1))
 }
 
-/** Its commits came together, from a span that is too long to be passed over. */
-export function isCoarse({ stands_on, from_at, to_at }: StoredChangeSet): boolean {
-  return stands_on === 'previous' && elapsedMs(from_at, to_at) > LONGEST_SPAN_MS
+function gapAt(
+  set: StoredChangeSet,
+  before: StoredChangeSet | undefined,
+  ends: ReadonlyMap<string, Instant>,
+): ChangeGap | null {
+  const { from_at, to_at, lost, previous, stands_on } = set
+  const end = previous === null ? undefined : ends.get(previous)
+  if (lost !== null && end !== undefined) return { from_at: end, to_at, reason: lost }
+  if (set.brings_state_of !== null) {
+    const from = stands_on === 'previous' ? from_at : before?.to_at
+    return from !== undefined && isLong(from, to_at) ? { from_at: from, to_at, reason: THINNED } : null
+  }
+  return stands_on === 'previous' && isLong(from_at, to_at) ? { from_at, to_at, reason: TOGETHER } : null
+}
+
+/** Too long to be passed over. */
+function isLong(from: Instant, to: Instant): boolean {
+  return elapsedMs(from, to) > LONGEST_SPAN_MS
 }

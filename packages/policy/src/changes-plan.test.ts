@@ -13,7 +13,8 @@ function set(name: string, from: number, to: number, more: Partial<StoredChangeS
   const place = { source: 'desk', store: 'local', base: 'b0', name, document_sha256: name }
   const numbers = { page_size: 4096, page_count: 10, pages: 1, size_bytes: 1, source_bytes: 1 }
   const nothing = { previous: null, lost: null, state_sha256: null, position: null, stored_at: at(to) }
-  return { ...place, ...instants, ...numbers, ...nothing, method: 'log', stands_on: 'previous', ...more }
+  const whole = { brings_state_of: null, leaving_at: null }
+  return { ...place, ...instants, ...numbers, ...nothing, ...whole, method: 'log', stands_on: 'previous', ...more }
 }
 const scan = { method: 'scan', stands_on: 'base' } as const
 

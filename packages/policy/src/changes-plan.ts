@@ -2,7 +2,15 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import { shifted, type Instant } from '@salvor/shared/vocabulary/instant'
 import { shownTarget, type RecoveryTarget } from '@salvor/shared/vocabulary/recovery'
-import { type ChangeBase, changeGaps, type ChangeFacts, type ChangeLine, changeLines } from './change-line.ts'
+import { fewestSteps } from './change-paths.ts'
+import {
+  type ChangeBase,
+  type ChangeGap,
+  changeGaps,
+  type ChangeFacts,
+  type ChangeLine,
+  changeLines,
+} from './change-line.ts'
 
 /** How far clocks may have been set between a backup and a set: sets that the backup has already do no harm. */
 const SLACK_MS = 2_000
@@ -31,10 +39,13 @@ export function planChanges(facts: ChangeFacts, { source, target, backup_id }: C
   const chosen = backup_id === null ? facts.bases : facts.bases.filter((base) => base.backup_id === backup_id)
   const at = target.kind === 'time' ? target.at : newest(facts, lines)
   if (at === null) throw refused('it has no backup')
-  const line = lines.findLast(({ earliest_at, latest_at }) => earliest_at <= at && at <= latest_at)
+  const around = lines.filter(({ earliest_at, latest_at }) => earliest_at <= at && at <= latest_at)
   const alone = chosen.find(({ consistent_at }) => consistent_at === at)
-  const gap = changeGaps(facts).find(({ from_at, to_at }) => from_at < at && at < to_at)
-  if (line && !gap) return within(line, at, chosen, refused)
+  const isIn = ({ from_at, to_at }: ChangeGap): boolean => from_at < at && at < to_at
+  // One that has more sets left may reach into what is a gap of another.
+  const line = around.findLast((one) => !changeGaps(one).some(isIn))
+  const gap = changeGaps(facts).find(isIn)
+  if (line && (!gap || around.length > 1)) return within(line, at, chosen, refused)
   if (alone) return { backup_id: alone.backup_id, sets: [], recovers_to: at }
   if (gap) throw refused(`${gap.reason}; what comes back next to it is ${gap.from_at} and ${gap.to_at}`)
   throw refused(nearest(facts, lines, at))
@@ -57,22 +68,33 @@ function within(
   const next = sets[last + 1]
   const newer = newestOf(bases, reached?.to_at ?? '', at)
   // Up to where it is known that nothing else was committed.
-  const until = next && next.from_at < at && next.stands_on === 'previous' ? next.from_at : at
   const state = newer?.consistent_at ?? reached?.to_at ?? at
+  const until = untilNext(next, state, at)
   const recovers_to = until > state ? until : state
   if (newer) return { backup_id: newer.backup_id, sets: [], recovers_to }
   if (!reached) throw refused('the backup that was named is not the one before that instant')
-  const steps: StoredChangeSet[] = []
   for (let i = last; i >= 0; i -= 1) {
     const set = sets[i]!
-    steps.push(set)
-    const own = set.stands_on === 'base' ? bases.find(({ backup_id }) => backup_id === set.base) : undefined
-    const start = i > 0 ? sets[i - 1]!.to_at : set.from_at
-    const base = own ?? newestOf(bases, shifted(start, i > 0 ? SLACK_MS : 0), reached.to_at)
-    if (base) return { backup_id: base.backup_id, sets: steps.toReversed(), recovers_to }
+    const start = i > 0 ? shifted(sets[i - 1]!.to_at, SLACK_MS) : set.from_at
+    const own = bases.find(({ backup_id }) => backup_id === set.base)
+    const other = newestOf(bases, set.stands_on === 'base' ? laidFrom(set) : start, reached.to_at)
+    const base = set.stands_on === 'base' ? (own ?? other) : other
+    if (base) return { backup_id: base.backup_id, sets: fewestSteps(line, i, last), recovers_to }
     if (set.stands_on === 'base') break
   }
   throw refused('the backup that its change sets stand on cannot be read, or is not the one that was named')
+}
+
+/** A set with all that differs from its base may be laid over a later backup, if that is not older than the look that found it. */
+function laidFrom({ method, brings_state_of, from_at, to_at }: StoredChangeSet): Instant {
+  return method === 'log' && brings_state_of !== null ? from_at : to_at
+}
+
+function untilNext(next: StoredChangeSet | undefined, state: Instant, at: Instant): Instant {
+  if (!next) return at
+  // Found by comparing: when it was committed is not known.
+  if (next.stands_on === 'base') return state
+  return next.from_at < at ? next.from_at : at
 }
 
 function newestOf(bases: readonly ChangeBase[], from: Instant, to: Instant): ChangeBase | undefined {

@@ -17,6 +17,7 @@ const FAILURES_THAT_WAKE = 2
 const CONDITIONS: Readonly<Record<string, string>> = {
   CHECKS_FAILED: 'checks',
   WAL_DAMAGED: 'wal-copies',
+  CHANGES_DAMAGED: 'change-copies',
   RECOVERY_NOT_PROVEN: 'recovery',
 }
 
@@ -71,9 +72,10 @@ export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] 
         ends(`${source}/corrupt/${store}`, 'copy.corrupt'),
         ends(`${source}/verify/${store}`, 'copy.failed'),
       ]
-      // A look at a copy that is not published as good is one at the WAL beside it that was not.
-      if (level !== 'checksum') looked.push(ends(`${source}/wal-copies`, 'copy.failed'))
-      // Only a restore runs the source's checks, and replays its WAL.
+      // A look at a copy that is not published as good is one at the WAL or the change sets beside it that was not.
+      if (level !== 'checksum')
+        looked.push(ends(`${source}/wal-copies`, 'copy.failed'), ends(`${source}/change-copies`, 'copy.failed'))
+      // Only a restore runs the source's checks, and replays what is stored beside it.
       if (level === 'restore')
         looked.push(ends(`${source}/checks`, 'copy.failed'), ends(`${source}/recovery`, 'copy.failed'))
       return looked

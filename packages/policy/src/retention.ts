@@ -12,6 +12,15 @@ export function after(start: Instant, duration: string): Instant {
   return `${date.toISOString().slice(0, 19)}${start.slice(19)}`
 }
 
+/** The inverse: what began there and is kept for the duration is kept until `now`. */
+export function ago(now: Instant, duration: string): Instant {
+  const years = /^(\d+)y$/.exec(duration)
+  if (!years) return instantOf(epochMicros(now) - BigInt(durationMs(duration)) * 1000n)
+  const date = new Date(`${now.slice(0, 19)}Z`)
+  date.setUTCFullYear(date.getUTCFullYear() - Number(years[1]))
+  return `${date.toISOString().slice(0, 19)}${now.slice(19)}`
+}
+
 /** Until when a backup of this class is kept at least; null: the class has no rule, so it is kept until someone decides. */
 export function retentionUntil(
   retention: Readonly<Partial<Record<RetentionClass, string>>>,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { PageDigesting } from '@salvor/shared/ports/artifact'
 import type { ObjectWriter } from '@salvor/shared/ports/store'
 import { IV_BYTES } from './encrypt.ts'
 import type { FramePool } from './frame-pool.ts'
@@ -27,6 +28,12 @@ interface HandedIn {
   readonly sealed: Promise<number>
 }
 
+interface FrameToStore {
+  readonly slot: number
+  readonly plainBytes: number
+  readonly digesting: PageDigesting | null
+}
+
 /**
  * The stored side of an artifact: has compressed frames encrypted and hashed in order, and writes them to the store. After a failure it
  * goes on freeing slots, so that whoever fills them wakes up and sees `failure`.
@@ -48,11 +55,11 @@ export class ArtifactOutput {
     if (options.dataKey) options.pool.memory.key.set(options.dataKey)
   }
 
-  /** The next frame: `compressed` is the length of what a job leaves in the slot's output. */
-  add(slot: number, plainBytes: number, compressed: Promise<number>): void {
+  /** The next frame: `compressed` is the length of what a job leaves in the slot's output, beside digests for whoever wants them. */
+  add(slot: number, plainBytes: number, compressed: Promise<number>, digesting: PageDigesting | null): void {
     const handedIn = this.#handIn(this.#order, slot, compressed)
     this.#order = handedIn.catch(() => undefined)
-    this.#tail = this.#storeAfter(this.#tail, slot, plainBytes, handedIn)
+    this.#tail = this.#storeAfter(this.#tail, { slot, plainBytes, digesting }, handedIn)
   }
 
   /** When every frame so far is with the store, or freed after a failure. Never rejects. */
@@ -83,14 +90,17 @@ export class ArtifactOutput {
 
   async #storeAfter(
     earlier: Promise<void>,
-    slot: number,
-    plainBytes: number,
+    { slot, plainBytes, digesting }: FrameToStore,
     handedIn: Promise<HandedIn | null>,
   ): Promise<void> {
+    const { memory } = this.#options.pool
     await earlier
     try {
       const length = await (await handedIn)?.sealed
-      if (length !== undefined && this.failure === null) await this.#store(slot, length)
+      if (length !== undefined && this.failure === null) {
+        digesting?.take(memory.digests(slot, plainBytes / digesting.page_size))
+        await this.#store(slot, length)
+      }
       this.#options.onFrame(plainBytes)
     } catch (error) {
       this.failure ??= error

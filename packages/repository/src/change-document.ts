@@ -19,6 +19,8 @@ export const ChangeDocument = z.strictObject({
   method: z.enum(CHANGE_METHODS),
   stands_on: z.enum(STANDS_ON),
   previous: Sha256.nullable(),
+  /** Of compacted sets alone. */
+  brings_state_of: Sha256.optional(),
   lost: z.string().max(300).nullable(),
   from_at: InstantText,
   to_at: InstantText,
@@ -85,5 +87,6 @@ const SHARED = [
 
 /** The catalog's row of a set that was just written or found in a store. */
 export function changeSetFileOf(document: ChangeDocument, documentSha256: string): ChangeSetFile {
-  return { ...pick(document, SHARED), document_sha256: documentSha256, stored_at: document.timestamp }
+  const { brings_state_of = null, timestamp: stored_at } = document
+  return { ...pick(document, SHARED), document_sha256: documentSha256, brings_state_of, stored_at }
 }

@@ -30,6 +30,11 @@ export function changeFilenameFits(filename: string, name: string, encrypted: bo
   return Array.from({ length: CHANGE_NAMES }, (_, i) => changeFilename(name, i + 1, encrypted)).includes(filename)
 }
 
+/** Where the change sets of a source lie. */
+export function changesPrefix(source: string): string {
+  return `${source}/changes/`
+}
+
 /** Null for the key of anything that is no document of a change set. */
 export function parseChangeDocumentKey(key: ObjectKey): ChangeSetPlace | null {
   const [, source, base, name] = /^(.+)\/changes\/([^/]+)\/([^/]+)\.json$/.exec(key) ?? []

@@ -1,8 +1,9 @@
 import type { CompressionChoice } from '@salvor/shared/vocabulary/source'
+import { type HashMemory, hashMemory, PAGE_DIGEST_BYTES, PAGE_KEY_ROOM, SMALLEST_PAGE } from './page-hash.ts'
 
 /** What main thread and frame workers say to each other. Frame bytes travel in the shared slots, never in messages. */
 export interface WorkerSetup {
-  readonly memory: SharedArrayBuffer
+  readonly memory: HashMemory
   readonly slotBytes: number
   readonly compression: CompressionChoice
 }
@@ -16,12 +17,14 @@ export interface FilePart {
   readonly zeros: readonly (readonly [offset: number, length: number])[]
 }
 
-/** Compresses `filled` bytes of the slot, followed by `file` if there is one. */
+/** Compresses `filled` bytes of the slot, followed by `file` if there is one; digests of their pages go to the slot too. */
 export interface CompressJob {
   readonly kind: 'compress'
   readonly slot: number
   readonly filled: number
   readonly file: FilePart | null
+  /** Whole pages of this size; absent: no digests. The key of the pages lies in the shared memory. */
+  readonly page_size?: number | undefined
 }
 
 /** Compares the stored bytes of the slot with `sha256`, then decrypts and decompresses them into the slot, or to `offset` of `fd`. */
@@ -73,6 +76,8 @@ export interface WorkerReady {
 }
 
 const KEY_BYTES = 32
+const PAGE_KEY_AT = 64
+const SLOTS_AT = PAGE_KEY_AT + PAGE_KEY_ROOM
 /** A SHA-256, and a tag behind it. */
 const NOTE_BYTES = 48
 
@@ -81,29 +86,46 @@ export function copyInto(shared: Buffer, bytes: Uint8Array, at = 0): void {
   if (bytes.length > 0) shared.fill(bytes, at, at + bytes.length)
 }
 
-/** Shared memory: the data key, then for every slot an input and an output area of `slotBytes` each. */
+/** Shared memory: the data key, the key of page digests, then for every slot an input and an output area of `slotBytes` each, and its digests. */
 export class FrameMemory {
-  readonly shared: SharedArrayBuffer
+  readonly shared: HashMemory
   readonly slotBytes: number
+  readonly #slotRoom: number
 
-  constructor(shared: SharedArrayBuffer, slotBytes: number) {
+  constructor(shared: HashMemory, slotBytes: number) {
     this.shared = shared
     this.slotBytes = slotBytes
+    this.#slotRoom = slotRoom(slotBytes)
   }
   static allocate(slots: number, slotBytes: number): FrameMemory {
-    return new FrameMemory(new SharedArrayBuffer(KEY_BYTES + 2 * slots * slotBytes), slotBytes)
+    return new FrameMemory(hashMemory(SLOTS_AT + slots * slotRoom(slotBytes)), slotBytes)
   }
   get key(): Uint8Array {
-    return new Uint8Array(this.shared, 0, KEY_BYTES)
+    return new Uint8Array(this.shared.buffer, 0, KEY_BYTES)
+  }
+  get pageKey(): Uint8Array {
+    return new Uint8Array(this.shared.buffer, PAGE_KEY_AT, PAGE_KEY_ROOM)
   }
   input(slot: number): Buffer {
-    return Buffer.from(this.shared, KEY_BYTES + 2 * slot * this.slotBytes, this.slotBytes)
+    return Buffer.from(this.shared.buffer, this.#at(slot), this.slotBytes)
   }
   output(slot: number): Buffer {
-    return Buffer.from(this.shared, KEY_BYTES + (2 * slot + 1) * this.slotBytes, this.slotBytes)
+    return Buffer.from(this.shared.buffer, this.#at(slot) + this.slotBytes, this.slotBytes)
+  }
+  /** One for each of the first `pages` pages of the input. */
+  digests(slot: number, pages: number): Uint8Array {
+    return new Uint8Array(this.shared.buffer, this.#at(slot) + 2 * this.slotBytes, pages * PAGE_DIGEST_BYTES)
   }
   /** What a job says of the slot's output; it takes the place of the input. */
   note(slot: number): Buffer {
     return this.input(slot).subarray(0, NOTE_BYTES)
   }
+
+  #at(slot: number): number {
+    return SLOTS_AT + slot * this.#slotRoom
+  }
+}
+
+function slotRoom(slotBytes: number): number {
+  return 2 * slotBytes + Math.ceil(slotBytes / SMALLEST_PAGE) * PAGE_DIGEST_BYTES
 }

@@ -1,10 +1,11 @@
 import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { SnapshotSink } from '@salvor/shared/ports/artifact'
+import type { PageDigesting, SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { ArtifactOutput } from './artifact-output.ts'
 import { copyInto, type FilePart } from './frame-jobs.ts'
 import { FrameFailure, type FramePool } from './frame-pool.ts'
+import { pageKey } from './page-hash.ts'
 import { type ZeroRange, ZeroRanges } from './zero-ranges.ts'
 
 const readAt = promisify(read)
@@ -20,6 +21,7 @@ export class FrameSink implements SnapshotSink {
   #filled = 0
   #frames = 0
   #bytes = 0
+  #ended = false
 
   constructor(pool: FramePool, output: ArtifactOutput, frameBytes: number, source: string) {
     this.#pool = pool
@@ -54,6 +56,26 @@ export class FrameSink implements SnapshotSink {
       // No thread may touch `fd` after this returns, however it ends.
       await this.#output.settled()
     }
+    this.#assertGood()
+  }
+
+  /** No frame but the last one is shorter than the others, so nothing may follow. */
+  async writePages(fd: number, size: number, zeros: readonly ZeroRange[], digesting: PageDigesting): Promise<void> {
+    const { page_size, salt } = digesting
+    if (this.#bytes + this.#filled > 0 || size % page_size !== 0 || this.#frameBytes % page_size !== 0)
+      throw new SalvorError('INTERNAL', { what: 'pages that do not fit into frames' })
+    const ranges = new ZeroRanges(zeros)
+    this.#pool.memory.pageKey.set(pageKey(salt, page_size))
+    try {
+      for (let offset = 0; offset < size; offset += this.#frameBytes) {
+        await this.#acquire()
+        const length = Math.min(this.#frameBytes, size - offset)
+        this.#submit({ fd, offset, length, zeros: ranges.within(offset, length) }, digesting)
+      }
+    } finally {
+      await this.#output.settled()
+    }
+    this.#ended = size > 0
     this.#assertGood()
   }
 
@@ -94,11 +116,13 @@ export class FrameSink implements SnapshotSink {
     this.#assertGood()
   }
 
-  #submit(file: FilePart | null): void {
+  #submit(file: FilePart | null, digesting: PageDigesting | null = null): void {
+    if (this.#ended) throw new SalvorError('INTERNAL', { what: 'bytes behind the last page' })
     const slot = this.#slot!
     const plain = this.#filled + (file?.length ?? 0)
-    const stored = this.#pool.run({ kind: 'compress', slot, filled: this.#filled, file })
-    this.#output.add(slot, plain, stored)
+    const page_size = digesting?.page_size
+    const stored = this.#pool.run({ kind: 'compress', slot, filled: this.#filled, file, page_size })
+    this.#output.add(slot, plain, stored, digesting)
     this.#slot = null
     this.#filled = 0
     this.#frames++

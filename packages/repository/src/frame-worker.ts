@@ -15,12 +15,14 @@ import type {
 import { copyInto, FrameMemory } from './frame-jobs.ts'
 import { freeBuffer } from './free-buffer.ts'
 import { codecWorks, compressFrame, decompressFrame } from './frames.ts'
+import { PageHash } from './page-hash.ts'
 import { Sealer } from './sealer.ts'
 
 /** The body of one compression thread: synchronous, one job after another, all state in the shared slots. */
 const setup = workerData as WorkerSetup
 const memory = new FrameMemory(setup.memory, setup.slotBytes)
 const sealer = new Sealer(memory)
+let pageHash: PageHash | null = null
 
 class Failed extends Error {
   readonly kind: JobFailure
@@ -61,11 +63,21 @@ function compress(job: CompressJob): number {
   const input = memory.input(job.slot)
   const length = job.filled + (job.file?.length ?? 0)
   if (job.file) readPart(job.file, input.subarray(job.filled, length))
+  if (job.page_size !== undefined) digestPages(job.slot, length, job.page_size)
   const frame = guarded('compress', () => compressFrame(input.subarray(0, length), setup.compression))
   copyInto(memory.output(job.slot), frame)
   const { length: stored } = frame
   freeBuffer(frame)
   return stored
+}
+
+function digestPages(slot: number, length: number, page_size: number): void {
+  const count = length / page_size
+  pageHash ??= new PageHash(setup.memory)
+  const [at, key, out] = [memory.input(slot), memory.pageKey, memory.digests(slot, count)].map(
+    (area) => area.byteOffset,
+  )
+  pageHash.hash({ at: at!, count, page_size, key: key!, out: out! })
 }
 
 function decode(job: DecodeJob): number {

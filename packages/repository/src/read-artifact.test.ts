@@ -86,6 +86,28 @@ test('content comes back in order, and to its places in a file, as often as it i
   expect(progress).toEqual([300_000, 300_000, 300_000])
 })
 
+test('a pass may begin anywhere and leave out what nobody wants, and still refuses a flipped bit where it looks', async () => {
+  await using opened = await openArtifact(address(good, { threads: 2 }), never)
+  for (let round = 0; round < 6; round++) {
+    let at = round * 40_001
+    const bytes = opened.content.skim!(at, never)
+    for await (const chunk of bytes) {
+      expect(DATA.subarray(at, at + chunk.length).equals(chunk)).toBe(true)
+      const skipped = [0, 5, 16_384, 90_000, 0, 20_000][(at + round) % 6]!
+      bytes.skip(skipped)
+      at += chunk.length + skipped
+    }
+    expect(at).toBeGreaterThanOrEqual(300_000)
+  }
+  const store = copy()
+  store.flip(ARTIFACT, store.bytes(ARTIFACT).length - 1)
+  await using broken = await openArtifact(address(store), never)
+  const beginning = broken.content.skim!(0, never)[Symbol.asyncIterator]()
+  expect((await beginning.next()).value).toHaveLength(16_384)
+  await beginning.return!()
+  await expect(broken.content.skim!(299_000, never)[Symbol.asyncIterator]().next()).rejects.toThrow(/does not match/)
+})
+
 test('a flipped bit anywhere in the artifact is refused, and only good bytes before it are handed out', async () => {
   const size = good.bytes(ARTIFACT).length
   const rounds = FULL ? 2000 : 30

@@ -1,5 +1,5 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { ArtifactContent } from '@salvor/shared/ports/artifact'
+import type { ArtifactContent, SkippableBytes } from '@salvor/shared/ports/artifact'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { Signer } from './canonical-json.ts'
 import { FrameFailure, FramePool } from './frame-pool.ts'
@@ -14,6 +14,7 @@ import {
   statArtifact,
 } from './open-backup.ts'
 import { countProgress } from './progress.ts'
+import { SkimmedFrames } from './skim-frames.ts'
 import { type FrameInFlight, frameReason, StoredFrames, type StoredFramesOptions } from './stored-frames.ts'
 
 export interface OpenArtifactRequest extends CopyAddress {
@@ -105,19 +106,37 @@ class StoredContent implements ArtifactContent {
     }
   }
 
+  skim(from: number, signal: AbortSignal): SkippableBytes {
+    const stop = AbortSignal.any([signal, this.#signal])
+    return new SkimmedFrames({
+      ...this.#options,
+      from,
+      pass: (work) => this.#exclusively(work),
+      named: (error, frame) => this.#named(error, frame),
+      signal: stop,
+    })
+  }
+
   async writeTo(fd: number, signal: AbortSignal): Promise<void> {
     for await (const _ of this.#pass(fd, signal));
   }
 
   /** Frames in order as they are done. Whatever ends the pass, no thread is at work on it, and on `fd`, afterwards. */
-  async *#pass(fd: number | null, signal: AbortSignal): AsyncGenerator<{ pool: FramePool; frame: FrameInFlight }> {
+  #pass(fd: number | null, signal: AbortSignal): AsyncGenerator<{ pool: FramePool; frame: FrameInFlight }> {
+    const frames = (pool: FramePool) => this.#frames(pool, fd, signal)
+    return this.#exclusively(async function* (pool) {
+      for await (const frame of frames(pool)) yield { pool, frame }
+    })
+  }
+
+  async *#exclusively<T>(work: (pool: FramePool) => AsyncGenerator<T>): AsyncGenerator<T> {
     if (this.#busy) throw new SalvorError('INTERNAL', { what: 'an artifact that is read twice at once' })
     this.#busy = true
     const ended = Promise.withResolvers<void>()
     this.idle = ended.promise
     try {
       await using pool = openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
-      for await (const frame of this.#frames(pool, fd, signal)) yield { pool, frame }
+      yield* work(pool)
     } finally {
       this.#busy = false
       ended.resolve()

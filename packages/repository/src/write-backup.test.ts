@@ -10,6 +10,7 @@ import { AT, bytes, codeOf, FACTS, frameThreads, giving, MANIFEST, never, reques
 import { asHex } from './hash.ts'
 import { parseManifest } from './manifest.ts'
 import { readArtifactIndex } from './open-backup.ts'
+import { PageHasher } from './page-hash.ts'
 import { openArtifact } from './read-artifact.ts'
 import { type BackupRequest, writeBackup } from './write-backup.ts'
 
@@ -100,6 +101,26 @@ test('a file is read at random with its ranges of zeros, after written bytes and
   expect(
     back.equals(Buffer.concat([Buffer.from('before'), expected, Buffer.from('between'), data.subarray(0, 100)])),
   ).toBe(true)
+})
+
+test('digests of pages come with the bytes of a file, for every page and in order', async () => {
+  const page_size = 4096
+  const salt = bytes(16, 3)
+  const data = bytes(75 * page_size)
+  const zeros = [{ offset: 40 * page_size, length: page_size }]
+  const digests: Buffer[] = []
+  const back = await withFile(data, (fd) =>
+    roundTrip(async (sink) => {
+      const take = (some: Uint8Array): void => void digests.push(Buffer.from(some))
+      await sink.writePages!(fd, data.length, zeros, { page_size, salt, take })
+      await expect(sink.writePages!(fd, data.length, zeros, { page_size, salt, take })).rejects.toThrow(/fit/)
+    }),
+  )
+  data.fill(0, 40 * page_size, 41 * page_size)
+  expect(back.equals(data)).toBe(true)
+  const hasher = new PageHasher(salt, page_size)
+  hasher.piece.set(data)
+  expect(Buffer.concat(digests).equals(hasher.digest(data.length))).toBe(true)
 })
 
 test('zeros are zeros in the end of a file too, whatever lay in memory before', async () => {

@@ -1,7 +1,12 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
-import { changeSetName, type ChangePiece, type ChangeSetFile } from '@salvor/shared/vocabulary/change-set'
+import {
+  changeSetName,
+  type ChangePiece,
+  type ChangeSetFile,
+  type CompactedPiece,
+} from '@salvor/shared/vocabulary/change-set'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { type ChangeDocument, changeSetFileOf, serializeChangeDocument } from './change-document.ts'
 import { CHANGE_NAMES, changeContentKey, changeDocumentKey, changeFilename } from './change-layout.ts'
@@ -22,7 +27,7 @@ export interface ChangesRequest {
   readonly id: string
   readonly timestamp: Instant
   readonly tool_version: string
-  readonly piece: ChangePiece
+  readonly piece: ChangePiece | CompactedPiece
   /** The plain bytes (docs/format.md section 12), from the beginning each time it is called. */
   readonly content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>
   /**

@@ -5,6 +5,7 @@ import type { Deps } from '@salvor/shared/ports/service'
 import type { ChangesInput } from '@salvor/shared/ports/tasks'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
 
 /** Whether a point in time of this source is reached by change sets, and not by a log that its server replays. */
 export async function hasChangeSets(deps: Deps, source: string): Promise<boolean> {
@@ -14,16 +15,26 @@ export async function hasChangeSets(deps: Deps, source: string): Promise<boolean
 
 /** What a source can be restored to by its backups and change sets, by the catalog alone. `from`: the store to read from where it has the set. */
 export async function gatherChangeFacts(deps: Deps, source: string, from: string | null): Promise<ChangeFacts> {
+  const stream = (await deps.catalog.changeStreams()).find((state) => state.source === source) ?? null
+  return { bases: await basesOf(deps, source), sets: await changeSetsOf(deps, source, from, null), stream }
+}
+
+/** Each set once, from `from` or the first store of the configuration that has it. `since`: only those that bring no older instant. */
+export async function changeSetsOf(
+  deps: Deps,
+  source: string,
+  from: string | null,
+  since: Instant | null,
+): Promise<readonly StoredChangeSet[]> {
   const order = [...(from === null ? [] : [from]), ...deps.settings().stores.keys()]
   const rank = ({ store }: StoredChangeSet): number => order.indexOf(store)
   const sets = new Map<string, StoredChangeSet>()
-  for await (const set of deps.catalog.changeSets({ source })) {
+  for await (const set of deps.catalog.changeSets({ source, ...(since !== null && { since }) })) {
     if (rank(set) === -1) continue
     const there = sets.get(set.document_sha256)
     if (!there || rank(set) < rank(there)) sets.set(set.document_sha256, set)
   }
-  const stream = (await deps.catalog.changeStreams()).find((state) => state.source === source) ?? null
-  return { bases: await basesOf(deps, source), sets: [...sets.values()], stream }
+  return [...sets.values()]
 }
 
 /** Backups that can be read, with what they stand on. */
@@ -41,15 +52,11 @@ async function basesOf(deps: Deps, source: string): Promise<readonly ChangeBase[
 
 /** What a task needs to carry out a plan. */
 export function changesInput({ sets, recovers_to }: ChangesPlan): ChangesInput {
-  return {
-    recovers_to,
-    sets: sets.map(({ store, base, name, document_sha256, to_at, state_sha256 }) => ({
-      store,
-      base,
-      name,
-      document_sha256,
-      to_at,
-      state_sha256,
-    })),
-  }
+  return { recovers_to, sets: sets.map(setInput) }
+}
+
+/** What a task needs to read a set. */
+export function setInput(set: StoredChangeSet): ChangesInput['sets'][number] {
+  const { store, base, name, document_sha256, to_at, state_sha256 } = set
+  return { store, base, name, document_sha256, to_at, state_sha256 }
 }

@@ -13,6 +13,7 @@ const worker: ServiceDefinition = {
   jobs: {
     'take-backup': { handle: async () => ({}) },
     'merge-chain': { handle: async () => ({}) },
+    'compact-changes': { handle: async () => ({}) },
     'restore-backup': { handle: async () => ({}) },
   },
   subscriptions: { 'source.registered': nothing },

@@ -17,7 +17,7 @@ const DEAD: ReadonlySet<string> = new Set([
 
 /**
  * The pre_restore backup: in the catalog before a byte of the target changes. Of what is too broken to be read there is none; where the
- * engine keeps what was there under another name, that is what is left of it, and told as a check.
+ * engine keeps what was there under another name, that is what is left of it, and told as a check. A delta restore keeps nothing.
  */
 export async function saveFirst(
   run: JobRun<'restore-backup'>,
@@ -33,7 +33,7 @@ export async function saveFirst(
   const taken = await takeSnapshot(deps, source, wish, () => {}, signal).catch((thrown: unknown) => {
     signal.throwIfAborted()
     const error = asSalvorError(thrown)
-    if (!source.keeps_former || !DEAD.has(error.code)) throw thrown
+    if (!source.keeps_former || run.params.delta || !DEAD.has(error.code)) throw thrown
     deps.log.warn({ source: name, target, code: error.code }, 'no pre_restore backup could be taken')
     return error
   })

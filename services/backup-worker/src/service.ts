@@ -1,5 +1,6 @@
 import type { ServiceDefinition } from '@salvor/shared/ports/service'
 import { planFirstBackup } from './first-backup.ts'
+import { compactChanges } from './handlers/compact-changes.ts'
 import { mergeChain } from './handlers/merge-chain.ts'
 import { onSourceRegistered } from './handlers/on-source-registered.ts'
 import { restoreBackup } from './handlers/restore-backup.ts'
@@ -11,7 +12,12 @@ import { walStreaming } from './wal/stream-source.ts'
 /** Takes, merges and restores backups; the only service that touches sources. */
 export const backupWorker: ServiceDefinition = {
   name: 'backup-worker',
-  jobs: { 'take-backup': takeBackup, 'merge-chain': mergeChain, 'restore-backup': restoreBackup },
+  jobs: {
+    'take-backup': takeBackup,
+    'merge-chain': mergeChain,
+    'compact-changes': compactChanges,
+    'restore-backup': restoreBackup,
+  },
   subscriptions: { 'source.registered': onSourceRegistered },
   duty: {
     beside: 'take-backup',

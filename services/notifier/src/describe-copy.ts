@@ -83,6 +83,7 @@ export const describeCopyFailed: Describe<'copy.failed'> = ({ data }, { backup }
 function failureTitle(source: string, store: string, what: 'replicate' | 'verify', code: string): string {
   if (code === 'CHECKS_FAILED') return `Checks failed on the restored data: ${source}`
   if (code === 'WAL_DAMAGED') return `WAL is missing or damaged in ${store}: ${source}`
+  if (code === 'CHANGES_DAMAGED') return `Change sets are missing or damaged in ${store}: ${source}`
   if (code === 'RECOVERY_NOT_PROVEN') return `A recovery to an instant failed: ${source}`
   if (code === 'CANNOT_VERIFY_HERE') return `Cannot be proven on this machine: ${source}`
   return what === 'replicate' ? `Copy to ${store} failed: ${source}` : `Copy in ${store} cannot be checked: ${source}`
@@ -91,6 +92,7 @@ function failureTitle(source: string, store: string, what: 'replicate' | 'verify
 function recoveryTitle(key: string, source: string, store: string): string {
   if (key.endsWith(`/corrupt/${store}`)) return `No corrupt copy left in ${store}: ${source}`
   if (key.endsWith('/wal-copies')) return `The stored WAL is whole again: ${source}`
+  if (key.endsWith('/change-copies')) return `The stored change sets are whole again: ${source}`
   if (key.endsWith('/recovery')) return `It recovers to an instant again: ${source}`
   return key.endsWith('/checks') ? `Checks pass again: ${source}` : `Copies in ${store} can be checked again: ${source}`
 }

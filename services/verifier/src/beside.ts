@@ -1,29 +1,64 @@
+import { provingChangeBase } from '@salvor/policy/changes-proof'
+import { gatherChangeFacts } from '@salvor/runtime/change-facts'
 import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
 import { provingBase } from '@salvor/policy/recovery-proof'
-import type { Deps } from '@salvor/shared/ports/service'
+import type { NewEvent } from '@salvor/shared/messages/events'
+import type { Commit, Deps } from '@salvor/shared/ports/service'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
-import type { VerificationLevel } from '@salvor/shared/vocabulary/verification'
-import { lookAtWal, type Beside } from './look-at-wal.ts'
+import type { Check, VerificationLevel } from '@salvor/shared/vocabulary/verification'
+import { lookAtChanges } from './look-at-changes.ts'
+import { lookAtWal } from './look-at-wal.ts'
+import { proveChanges } from './prove-changes.ts'
 import { proveRecovery } from './prove-recovery.ts'
+
+/** The copy that was looked at. */
+export interface About {
+  readonly source: string
+  readonly backup_id: string
+  readonly store: string
+}
+
+/** What was seen besides the copy itself. */
+export interface Beside {
+  readonly checks: readonly Check[]
+  /** What there is to be told; empty: nothing. */
+  readonly events: readonly NewEvent[]
+  readonly commit: Commit
+}
 
 const NOTHING: Beside = { checks: [], events: [], commit: async () => undefined }
 
-/** With the newest backup of a source whose WAL is stored, that WAL is looked at, too. */
+/** With the newest backup of a source whose WAL or change sets are stored, those are looked at, too. */
 export async function lookBeside(
   deps: Deps,
-  about: { readonly source: string; readonly backup_id: string; readonly store: string },
+  about: About,
   reached: VerificationLevel,
   progress: (progress: RunProgress) => void,
   signal: AbortSignal,
 ): Promise<Beside> {
-  const { source, backup_id } = about
-  if (reached === 'checksum' || deps.settings().sources.get(source)?.streams !== 'wal') return NOTHING
-  const facts = await gatherRecoveryFacts(deps, source, null, signal)
-  if (facts.wal.length === 0 || provingBase(facts, backup_id) === null) return NOTHING
+  const streams = deps.settings().sources.get(about.source)?.streams
+  if (reached === 'checksum' || streams === undefined) return NOTHING
+  const beside = streams === 'wal' ? besideWal : besideChanges
+  return await beside(deps, about, reached, progress, signal)
+}
+
+const besideWal: typeof lookBeside = async (deps, about, reached, progress, signal) => {
+  const facts = await gatherRecoveryFacts(deps, about.source, null, signal)
+  if (facts.wal.length === 0 || provingBase(facts, about.backup_id) === null) return NOTHING
   const wal = await lookAtWal(deps, facts, about, progress, signal)
   // A recovery over what is known to be damaged proves nothing more.
   if (reached !== 'restore' || wal.events.length > 0) return wal
-  const proof = await proveRecovery(deps, facts, about, progress, signal)
-  if (!proof) return wal
-  return { ...wal, checks: [...wal.checks, ...proof.checks], events: proof.events }
+  return withProof(wal, await proveRecovery(deps, facts, about, progress, signal))
+}
+
+const besideChanges: typeof lookBeside = async (deps, about, reached, progress, signal) => {
+  const facts = await gatherChangeFacts(deps, about.source, null)
+  if (facts.sets.length === 0 || provingChangeBase(facts, about.backup_id) === null) return NOTHING
+  const changes = await lookAtChanges(deps, facts, about, progress, signal)
+  if (reached !== 'restore' || changes.events.length > 0) return changes
+  return withProof(changes, await proveChanges(deps, facts, about, progress, signal))
+}
+
+function withProof(seen: Beside, proof: Pick<Beside, 'checks' | 'events'> | null): Beside {
+  return proof ? { ...seen, checks: [...seen.checks, ...proof.checks], events: proof.events } : seen
 }

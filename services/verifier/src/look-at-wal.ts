@@ -8,19 +8,7 @@ import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { Check } from '@salvor/shared/vocabulary/verification'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 import type { StoredWal } from '@salvor/shared/vocabulary/wal'
-
-/** What was seen besides the copy itself. */
-export interface Beside {
-  readonly checks: readonly Check[]
-  /** What there is to be told; empty: nothing. */
-  readonly events: readonly NewEvent[]
-  readonly commit: Commit
-}
-
-interface About {
-  readonly source: string
-  readonly backup_id: string
-}
+import type { About, Beside } from './beside.ts'
 
 /**
  * Looks at the WAL of a source in every store: all that the catalog knows must be there, and what came since the backup before

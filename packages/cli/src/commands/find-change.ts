@@ -7,12 +7,14 @@ import type { Failure } from '@salvor/shared/vocabulary/run'
 import pc from 'picocolors'
 import { durationMs } from '@salvor/shared/vocabulary/amounts'
 import { bisect, type Change, type Sight } from '../bisect.ts'
-import { instantTyped, knowsPointIn, pointsOf } from '../choose-point.ts'
+import { knowsPointIn } from '../choose-point.ts'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn } from '../from-store.ts'
 import { done, table, type Answer } from '../output.ts'
+import { pointsBetween } from '../points-between.ts'
 import { collect, type QueryResult, shown } from '../query-output.ts'
-import { recoveryInstants, type RecoveryInstants, refine } from '../recovery-instants.ts'
+import { recoveryInstants } from '../recovery-instants.ts'
+import { refine } from '../refine-change.ts'
 import { typed } from './open.ts'
 
 export interface FindChangeOptions extends GlobalOptions {
@@ -37,16 +39,23 @@ export async function findChange(source: string, options: FindChangeOptions, sig
   const store = storeIn(runtime, options.from) ?? null
   const resolutionMs = resolutionOf(options)
   const instants = await recoveryInstants(runtime, source, store, signal)
-  const points = await pointsBetween(runtime, source, options, instants)
+  const { points, left_out } = await pointsBetween(runtime, source, options, instants)
   const question: Question = { source, sql: await typed(options.sql), store, quiet: options.json }
   await runtime.deps.catalog.transaction({ service: 'cli' }, (tx) =>
     tx.audit({ actor: 'cli', action: 'find-change', object: source, outcome: 'read' }),
   )
   const unreadable: { backup: string; error: Failure }[] = []
   let first: SalvorError | null = null
+  let looked_at = 0
+  let latest: { readonly state: string; readonly seen: Seen } | null = null
   const look = async (point: AskedPoint): Promise<Seen | null> => {
+    const state = stateOf(point)
     try {
-      return await sightOf(runtime, question, point, signal)
+      const known = state !== null && latest?.state === state ? { ...latest.seen, point } : null
+      const seen = known ?? (await sightOf(runtime, question, point, signal))
+      if (state !== null) latest = { state, seen }
+      looked_at += 1
+      return seen
     } catch (thrown) {
       const error = asSalvorError(thrown)
       if (!ABOUT_THIS_COPY.has(error.code)) throw error
@@ -60,13 +69,12 @@ export async function findChange(source: string, options: FindChangeOptions, sig
   const everywhere = found.changes.length === 0 && 'failed' in found.first.answer ? found.first.answer.failed : null
   if (everywhere !== null) throw new SalvorError('QUERY_FAILED', { source, reason: everywhere })
   const changes: Change<AskedPoint, Given>[] = []
-  let { looked_at } = found
+  const isWhole = options.every && instants?.counted != null && left_out === 0
   for (const rough of found.changes) {
-    const fine = instants ? await refine(rough, instants, look, resolutionMs) : { change: rough, looked_at: 0 }
-    changes.push(fine.change)
-    looked_at += fine.looked_at
+    if (!instants || isWhole) changes.push(rough)
+    else changes.push(...(await refine(rough, instants, look, { resolutionMs, every: options.every })))
   }
-  return answerOf(question, options, { ...found, changes, looked_at, points: points.length }, unreadable)
+  return answerOf(question, options, { ...found, changes, looked_at, points: points.length, left_out }, unreadable)
 }
 
 interface Found {
@@ -76,6 +84,8 @@ interface Found {
   readonly looked_at: number
   /** Among which it was looked, instants between them not counted. */
   readonly points: number
+  /** Instants that `--every` left out because they are too many. */
+  readonly left_out: number
 }
 
 function resolutionOf({ resolution }: FindChangeOptions): number {
@@ -105,23 +115,9 @@ const ABOUT_THIS_COPY: ReadonlySet<ErrorCode> = new Set([
   'STORE_TRUNCATED',
 ])
 
-async function pointsBetween(
-  runtime: Runtime,
-  source: string,
-  { since, until }: FindChangeOptions,
-  instants: RecoveryInstants | null,
-): Promise<readonly AskedPoint[]> {
-  const points = await pointsOf(runtime, source)
-  if (points === null) throw new SalvorError('SOURCE_UNKNOWN', { source })
-  const from = since === undefined ? null : instantTyped(runtime, '--since', since, 'find-change')
-  const to = until === undefined ? null : instantTyped(runtime, '--until', until, 'find-change')
-  const between = points.filter(({ at }) => (from === null || from <= at) && (to === null || at <= to))
-  // The ends themselves, where WAL or change sets reach them.
-  const first = from === null ? null : (instants?.at(from) ?? null)
-  const last = instants?.at(to === null || to > instants.latest ? instants.latest : to) ?? null
-  const begins = first && first.at !== between[0]?.at ? [first] : []
-  const ends = last && last.at > (between.at(-1) ?? first ?? { at: '' }).at ? [last] : []
-  return [...begins, ...between, ...ends]
+/** Two points of one name have the same content. Null: replayed, which takes an instant by itself. */
+function stateOf({ backup_id, recovery, changes }: AskedPoint): string | null {
+  return recovery ? null : `${backup_id} ${changes?.sets.at(-1)?.document_sha256 ?? ''}`
 }
 
 function fewPoints(source: string, count: number): SalvorError {
@@ -163,7 +159,7 @@ function answerOf(
   const lines = [
     ...found.changes.flatMap((change) => changeLines(source, change, restore(change.before.point))),
     ...(found.changes.length > 0 ? [] : sameLines(source, found)),
-    pc.dim(every ? looked : `${looked}; ${MISSED}`),
+    pc.dim(every ? (found.left_out === 0 ? looked : `${looked}; ${leftOut(found.left_out)}`) : `${looked}; ${MISSED}`),
     ...unreadable.map(({ backup, error }) => `${pc.yellow('!')} ${backup} was passed over: ${error.message}`),
   ]
   const document = {
@@ -180,11 +176,14 @@ function answerOf(
     looked_at: found.looked_at,
     restore_points: found.points,
     every,
+    instants_left_out: found.left_out,
     unreadable,
   }
   return done(document, lines)
 }
 
+const leftOut = (instants: number): string =>
+  `among ${instants} instants of change sets only where the answer differs: narrow the time with --since and --until to look at each`
 const MISSED = 'further changes, and those that were undone in between, are found by --every only'
 
 function sight({ point, answer }: Seen): object {

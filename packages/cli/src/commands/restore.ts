@@ -23,6 +23,8 @@ export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
   readonly from?: string
   readonly keys?: string
   readonly inPlace: boolean
+  /** Only what differs is written; `any`: over whatever cluster. */
+  readonly delta?: 'same' | 'any'
   readonly plan: boolean
   /** Run a server on it to the target, and stop it. */
   readonly start: boolean
@@ -50,12 +52,14 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const target = streams ? STREAM : isServer(options.to) ? options.to : resolve(options.to)
   const tablespaces = placesOf(options.tablespaces, backup)
   if (options.start) assertServer(backup)
+  if (options.delta) assertLaidOver(backup, target)
   if (options.plan) return plan(runtime, backup, copy.store, { ...options, target }, recovery)
   const params = {
     backup_id: backup.id,
     store: copy.store,
     target,
     in_place: options.inPlace,
+    ...(options.delta && { delta: options.delta }),
     tablespaces,
     ...(options.parts && { parts: mutable(options.parts) }),
     ...(wanted && { recovery: wanted }),
@@ -134,6 +138,15 @@ function assertServer({ engine }: BackupWithCopies): void {
   if (engine !== 'postgres')
     throw new SalvorError('USAGE', { reason: `a backup of ${engine} is not started`, command: 'restore' })
 }
+
+function assertLaidOver({ engine, source_db }: BackupWithCopies, target: string): void {
+  if (engine !== 'postgres' || isServer(target))
+    throw new SalvorError('USAGE', {
+      reason: `--delta is for data folders of PostgreSQL, not for ${source_db}`,
+      command: 'restore',
+    })
+}
+
 /** A logical backup may come back into a running server. */
 const isServer = (target: string): boolean => /^postgres(?:ql)?:\/\//.test(target)
 
@@ -163,16 +176,18 @@ function plan(
   runtime: Runtime,
   backup: BackupWithCopies,
   store: string,
-  { target, inPlace, start }: Pick<RestoreOptions, 'inPlace' | 'start'> & { readonly target: string },
+  { target, inPlace, delta, start }: Pick<RestoreOptions, 'inPlace' | 'delta' | 'start'> & { readonly target: string },
   recovery: PlannedRestore | null,
 ): Answer {
   const steps = [
     ...(inPlace ? [`take a pre_restore backup of ${target}`] : []),
-    `read ${bytes(backup.size_bytes)} from ${store}: ${backup.source}/${backup.filename}`,
+    `read ${delta ? 'what is needed of ' : ''}${bytes(backup.size_bytes)} from ${store}: ${backup.source}/${backup.filename}`,
     ...(recovery ? [recovery.step] : []),
     isServer(target)
       ? `restore ${bytes(backup.source_bytes)} of dumps into new or empty databases at ${target}, and count their rows`
-      : `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
+      : delta
+        ? `compare ${target} with it, write what differs of ${bytes(backup.source_bytes)}, remove what does not belong`
+        : `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
     ...(start ? ['run a server on it, without a network, until it has reached its target; stop it'] : []),
   ]
   const document = {

@@ -45,9 +45,10 @@ export class Fetched {
 
   /** Drops everything else: a recovery that was broken off, or is beyond it. */
   async keepOnly(pieces: readonly StoredWal[]): Promise<void> {
-    const wanted = new Set(pieces.map(nameOf))
+    const wanted = pieces.map(nameOf)
+    // One that is being written has more behind its name.
     for (const name of await readdir(this.#folder).catch((): string[] => []))
-      if (!wanted.has(name)) await rm(join(this.#folder, name), { force: true })
+      if (!wanted.some((one) => name.startsWith(one))) await rm(join(this.#folder, name), { force: true })
   }
 
   #fileOf(piece: StoredWal): string {

@@ -8,14 +8,14 @@ export interface BaseBackupParts {
   started(lsn: string, timeline: number): void
   /** One row per tablespace: oid (null: the data folder itself), place, size in kB. Before the first byte of data. */
   tablespaces(rows: readonly Row[]): void
-  /** The archive of that row begins; the one before is through. */
-  archiveBegins(row: number): void
+  /** The archive of that row begins; the one before is through. From 15 on nothing follows until the result resolves. */
+  archiveBegins(row: number): Room
   archive(part: Buffer): Room
   manifest(part: Buffer): Room
   stopped(lsn: string, timeline: number): void
 }
 
-/** `<oid>.tar` or `base.tar`; the place that follows does not matter. */
+/** `<oid>.tar` or `base.tar`, with `.zst` where it is compressed; the place that follows does not matter. */
 const LONGEST_NAME = 32
 
 const KIND = { archive: 0x6e, manifest: 0x6d, data: 0x64, progress: 0x70 } as const
@@ -27,6 +27,7 @@ const KIND = { archive: 0x6e, manifest: 0x6d, data: 0x64, progress: 0x70 } as co
 export class BaseBackupReceiver implements Exchange {
   readonly #parts: BaseBackupParts
   readonly #tagged: boolean
+  readonly #ending: string
   #sets: Row[][] = []
   #copies = 0
   /** Rows of the tablespaces, the data folder's last; and the archives of them so far. */
@@ -36,9 +37,10 @@ export class BaseBackupReceiver implements Exchange {
   #name = ''
   #current: 'none' | 'archive' | 'manifest' = 'none'
 
-  constructor(parts: BaseBackupParts, major: number) {
+  constructor(parts: BaseBackupParts, major: number, compressed = false) {
     this.#parts = parts
     this.#tagged = major >= 15
+    this.#ending = compressed ? '.tar.zst' : '.tar'
   }
 
   message(type: number, body: Buffer): void {
@@ -52,14 +54,14 @@ export class BaseBackupReceiver implements Exchange {
   #beginCopy(): void {
     this.#copies++
     if (this.#tagged) return
-    if (this.#archives < this.#rows.length) this.#beginArchive()
+    if (this.#archives < this.#rows.length) void this.#beginArchive()
     else this.#current = 'manifest'
   }
 
-  #beginArchive(): void {
+  #beginArchive(): Room {
     if (this.#current === 'manifest') throw new LinkLost('an archive behind the manifest')
     this.#current = 'archive'
-    this.#parts.archiveBegins(this.#archives++)
+    return this.#parts.archiveBegins(this.#archives++)
   }
 
   #completed(): void {
@@ -85,7 +87,7 @@ export class BaseBackupReceiver implements Exchange {
     if (!this.#tagged) return this.#data(part)
     if (first) this.#begin(part[0])
     const body = first ? part.subarray(1) : part
-    if (this.#kind === KIND.archive) this.#archiveName(body, last)
+    if (this.#kind === KIND.archive) return this.#archiveName(body, last)
     return this.#kind === KIND.data && body.length > 0 ? this.#data(body) : undefined
   }
 
@@ -96,14 +98,14 @@ export class BaseBackupReceiver implements Exchange {
     this.#kind = kind
   }
 
-  #archiveName(part: Buffer, last: boolean): void {
+  #archiveName(part: Buffer, last: boolean): Room {
     this.#name += part.toString('latin1', 0, LONGEST_NAME)
-    if (!last) return
+    if (!last) return undefined
     const row = this.#rows[this.#archives]
-    if (row === undefined || this.#name.split('\0')[0] !== `${row[0] ?? 'base'}.tar`) {
+    if (row === undefined || this.#name.split('\0')[0] !== `${row[0] ?? 'base'}${this.#ending}`) {
       throw new LinkLost('an archive that belongs to no tablespace')
     }
-    this.#beginArchive()
+    return this.#beginArchive()
   }
 
   #data(part: Buffer): Room {

@@ -105,8 +105,8 @@ INCREMENTAL FROM TLI: 1
 test('a tree overwrites nothing', () => {
   using folder = temporaryFolder()
   const tree = new Tree(folder.path)
-  closeSync(tree.create('base/5/1'))
-  expect(() => tree.create('base/5/1')).toThrow(/twice/)
+  closeSync(tree.create('base/5/1', 0))
+  expect(() => tree.create('base/5/1', 0)).toThrow(/twice/)
   closeSync(openSync(join(folder.path, 'file'), 'w'))
   expect(() => tree.folder('file/below')).toThrow(/both/)
 })

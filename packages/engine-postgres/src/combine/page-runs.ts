@@ -1,17 +1,19 @@
-import { writeSync } from 'node:fs'
 import { PAGE } from '../incremental/form.ts'
 
 /** Pages as they come in a stream, and where each belongs; null: it is not wanted. */
 export type PlaceOfPage = (index: number) => number | null
 
+/** Where a piece of the file is put. */
+export type PutBytes = (bytes: Buffer, at: number) => void
+
 /** Writes the pages of a stream to their places, as many in one go as lie side by side. Pieces may end within a page. */
 export class PageRuns {
-  readonly #file: number
+  readonly #put: PutBytes
   readonly #place: PlaceOfPage
   #position = 0
 
-  constructor(file: number, place: PlaceOfPage) {
-    this.#file = file
+  constructor(put: PutBytes, place: PlaceOfPage) {
+    this.#put = put
     this.#place = place
   }
 
@@ -30,12 +32,6 @@ export class PageRuns {
       if (place !== null) this.#put(bytes.subarray(at, at + count), place * PAGE + inside)
       this.#position += count
       at += count
-    }
-  }
-
-  #put(bytes: Buffer, at: number): void {
-    for (let done = 0; done < bytes.length;) {
-      done += writeSync(this.#file, bytes, done, bytes.length - done, at + done)
     }
   }
 }

@@ -1,12 +1,20 @@
 import { join } from 'node:path'
-import type { ArtifactContent } from '@salvor/shared/ports/artifact'
+import type { ArtifactContent, SkippableBytes } from '@salvor/shared/ports/artifact'
 import type { Increment } from '@salvor/shared/ports/engine'
 import { FilesDiffer } from '../data-folder/compare.ts'
 import { shown } from '../data-folder/member-name.ts'
+import { makeZeros } from '../data-folder/zeros.ts'
 import { plainName } from '../incremental/form.ts'
 import { assertStandsOn, type Label } from './label.ts'
 import { readLevel, type Level, type LevelRead } from './read-level.ts'
-import { copyTaker, NewestIncremental, OlderIncremental, olderWhole, type Combined } from './takers.ts'
+import {
+  copyTaker,
+  NewestIncremental,
+  OlderIncremental,
+  olderWhole,
+  zerosOfIncremental,
+  type Combined,
+} from './takers.ts'
 
 export interface Chain {
   readonly full: ArtifactContent
@@ -19,7 +27,7 @@ export interface ChainReading {
   /** A folder for what is kept of each artifact while the chain is read. */
   readonly scratch: string
   /** Counts what is read. */
-  readonly watched: (content: ArtifactContent) => AsyncIterable<Uint8Array>
+  readonly watched: (content: ArtifactContent) => AsyncIterable<Uint8Array> | SkippableBytes
   /** Hears of each folder of the newest state; `block`: its header in the archive, valid during the call. */
   readonly folder: (path: string, block: Buffer) => void
 }
@@ -81,9 +89,19 @@ function newestLevel(combined: Combined): Pick<Level, 'begin'> {
       // Written at the end, when nothing says any more that this is an increment.
       if (path === 'backup_label') return IGNORED
       const plain = plainName(path)
+      const fate = combined.fate?.(plain ?? path) ?? 'take'
+      if (fate === 'keep') return null
+      if (fate === 'zeros')
+        return plain === null ? zeros(combined, path, size) : zerosOfIncremental(combined, plain, size)
       return plain === null ? copyTaker(combined, path, size) : new NewestIncremental(combined, plain, size)
     },
   }
+}
+
+function zeros({ tree, zeroed }: Combined, name: string, size: number): null {
+  makeZeros(tree, name, size)
+  zeroed?.(name, size)
+  return null
 }
 
 const IGNORED = { write: () => undefined, end: () => undefined }

@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import type { SkippableBytes } from '@salvor/shared/ports/artifact'
 import { crc32c, crcHex } from '../data-folder/crc32c.ts'
 import { compareWithManifest, FilesDiffer } from '../data-folder/compare.ts'
 import { memberPath } from '../data-folder/member-name.ts'
@@ -16,7 +17,7 @@ export interface Taker {
 export interface Level {
   /** For messages. */
   readonly name: string
-  readonly chunks: AsyncIterable<Uint8Array>
+  readonly chunks: AsyncIterable<Uint8Array> | SkippableBytes
   /** Where its manifest and its sums are kept. */
   readonly scratch: string
   /** Compare what is taken with its manifest. */
@@ -48,7 +49,7 @@ export async function readLevel(level: Level, signal: AbortSignal): Promise<Leve
   const reading = new Reading(level)
   for await (const part of tarParts(level.chunks)) {
     signal.throwIfAborted()
-    if (part.kind === 'member') reading.begin(part.header, part.block)
+    if (part.kind === 'member') reading.begin(part.header, part.block, part.skip)
     else if (part.kind === 'end') await reading.end()
     else if (reading.path === MANIFEST) await spool.write(part.bytes)
     else await reading.data(part.bytes)
@@ -80,7 +81,7 @@ class Reading {
     this.journal = `${level.scratch}.journal`
   }
 
-  begin(header: TarHeader, block: Buffer): void {
+  begin(header: TarHeader, block: Buffer, skip: () => void): void {
     this.path = memberPath(header)
     this.#open = header.type === 'file'
     if (!this.#open) {
@@ -91,6 +92,7 @@ class Reading {
     this.#size = header.size
     this.#taker = this.path === MANIFEST ? null : this.#level.begin(this.path, header, block)
     this.#crc = this.#taker !== null && this.#level.checked ? 0 : null
+    if (this.#taker === null && this.path !== MANIFEST && !this.#kept.has(this.path)) skip()
   }
 
   data(bytes: Buffer): void | Promise<void> {

@@ -1,7 +1,8 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ReadBack } from '../data-folder/read-back.ts'
-import { Tree } from '../data-folder/tree.ts'
+import type { FateOf } from '../data-folder/fates.ts'
+import type { Tree } from '../data-folder/tree.ts'
 import { writeManifest } from './chain-manifest.ts'
 import { fullLabel } from './label.ts'
 import { readFull, readIncrements, type Chain, type ChainReading } from './read-chain.ts'
@@ -10,8 +11,10 @@ import { ScratchTable } from './scratch-table.ts'
 
 export interface ChainTarget {
   readonly folder: string
-  /** Folders that are made already. */
-  readonly there: readonly string[]
+  readonly tree: Tree
+  readonly fate?: FateOf
+  /** Called between the increments and the full: what waits then, and is there already, need not be waited for. */
+  readonly settled?: (table: ScratchTable) => Promise<void>
   readonly scratch: string
   readonly readBack: ReadBack
   /** Counts what is read. */
@@ -32,12 +35,19 @@ export async function restoreChain(chain: Chain, target: ChainTarget, signal: Ab
   const scratch = join(target.scratch, 'chain')
   await mkdir(scratch, { mode: 0o700 })
   using table = new ScratchTable(join(scratch, 'waiting'))
-  const tree = new Tree(target.folder, target.there)
-  const combined = { tree, table, whole: (name: string) => readBack.add(name) }
+  const { tree, fate } = target
+  const combined = {
+    tree,
+    table,
+    whole: (name: string) => readBack.add(name),
+    zeroed: (name: string, size: number) => readBack.zeros(name, size),
+    ...(fate && { fate }),
+  }
   const reading = { combined, scratch, watched, folder: (path: string) => tree.folder(path) }
   const read = await readIncrements(chain.increments, reading, signal)
+  await target.settled?.(table)
   await readFull(chain.full, read, reading, signal)
-  await writeLabel(read.newest, target, tree)
+  await writeLabel(read.newest, target)
   await readBack.finish()
   const manifest = join(target.folder, 'backup_manifest')
   const files = { journal: readBack.journal, major: FIRST_MANIFEST_2, mtime }
@@ -45,7 +55,7 @@ export async function restoreChain(chain: Chain, target: ChainTarget, signal: Ab
   else await copyFile(read.newest.manifest, manifest)
 }
 
-async function writeLabel({ labelText }: LevelRead, { folder, readBack }: ChainTarget, tree: Tree): Promise<void> {
+async function writeLabel({ labelText }: LevelRead, { folder, readBack, tree }: ChainTarget): Promise<void> {
   tree.folder('')
   await writeFile(join(folder, 'backup_label'), fullLabel(labelText), { flag: 'wx', mode: 0o600 })
   readBack.add('backup_label')

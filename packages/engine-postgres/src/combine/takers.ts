@@ -1,10 +1,12 @@
-import { closeSync, ftruncateSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync } from 'node:fs'
+import type { FateOf } from '../data-folder/fates.ts'
 import { HeadReader, PAGE, type IncrementalHead } from '../incremental/form.ts'
 import { TarInvalid } from '../tar/header.ts'
-import { PageRuns } from './page-runs.ts'
+import { PageRuns, type PutBytes } from './page-runs.ts'
 import type { Taker } from './read-level.ts'
 import { hasPage, setPage, type ScratchTable, type WaitingFile } from './scratch-table.ts'
 import type { Tree } from '../data-folder/tree.ts'
+import { makeZeros } from '../data-folder/zeros.ts'
 
 /** Where combined files go, and what is still missing of them. */
 export interface Combined {
@@ -14,15 +16,21 @@ export interface Combined {
   readonly empty?: (name: string) => void
   /** Hears of each file when it is whole. */
   readonly whole: (name: string) => void
+  /** What becomes of the files of the newest backup; absent: all are taken. */
+  readonly fate?: FateOf
+  /** Hears of each file of which only the length was wanted. */
+  readonly zeroed?: (name: string, size: number) => void
 }
 
 /** A file of the newest backup as it is. */
 export function copyTaker({ tree, whole, empty }: Combined, name: string, size: number): Taker {
   if (empty && size === 0) return { write: () => undefined, end: () => empty(name) }
-  const file = tree.create(name)
+  const file = tree.create(name, size)
+  let at = 0
   return {
     write(bytes) {
-      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at)
+      tree.put(file, bytes, at)
+      at += bytes.length
     },
     end() {
       closeSync(file)
@@ -55,9 +63,17 @@ export class NewestIncremental implements Taker {
 
   #begin({ truncation, pages }: IncrementalHead): PageRuns | null {
     if (this.#combined.empty && pages.length === 0) return null
-    this.#file ??= this.#combined.tree.create(this.#name)
-    ftruncateSync(this.#file, Math.max(truncation, (pages.at(-1) ?? -1) + 1) * PAGE)
-    return new PageRuns(this.#file, (index) => pages[index]!)
+    const { tree } = this.#combined
+    const size = lengthOf({ truncation, pages })
+    const file = (this.#file ??= tree.create(this.#name, size))
+    ftruncateSync(file, size)
+    // Older backups are not asked for what lies beyond: it is zeros unless it comes now.
+    let above = truncation
+    for (const page of pages) {
+      if (page > above) tree.clear(file, above * PAGE, page * PAGE)
+      if (page >= above) above = page + 1
+    }
+    return new PageRuns(put(tree, file), (index) => pages[index]!)
   }
 
   end(): void {
@@ -91,7 +107,9 @@ export class OlderIncremental implements Taker {
     const { head } = this.#head
     if (head === null || rest.length === 0) return
     this.#file ??= reopened(this.#combined, this.#waiting)
-    this.#runs ??= new PageRuns(this.#file, (index) => wantedPage(this.#waiting, head.pages[index]!))
+    this.#runs ??= new PageRuns(put(this.#combined.tree, this.#file), (index) =>
+      wantedPage(this.#waiting, head.pages[index]!),
+    )
     this.#runs.write(rest)
   }
 
@@ -112,19 +130,44 @@ export class OlderIncremental implements Taker {
 
 /** The whole file in an older backup: gives all pages that are still missing. What it does not have is zeros. */
 export function olderWhole(combined: Combined, waiting: WaitingFile, size: number): Taker {
-  const { table, whole } = combined
+  const { table, whole, tree } = combined
   const file = reopened(combined, waiting)
   const pages = Math.floor(size / PAGE)
-  const runs = new PageRuns(file, (index) => (index < pages ? wantedPage(waiting, index) : null))
+  const runs = new PageRuns(put(tree, file), (index) => (index < pages ? wantedPage(waiting, index) : null))
   return {
     write: (bytes) => runs.write(bytes),
     end() {
+      const { wanted, came } = waiting
+      for (let page = pages; page < wanted; page++)
+        if (!hasPage(came, page)) tree.clear(file, page * PAGE, (page + 1) * PAGE)
       closeSync(file)
       table.done(waiting)
       whole(waiting.name)
     },
   }
 }
+
+/** An INCREMENTAL member of the newest backup of which only the length is wanted. */
+export function zerosOfIncremental({ tree, zeroed }: Combined, name: string, size: number): Taker {
+  const head = new HeadReader(size)
+  return {
+    write: (bytes) => void head.take(bytes),
+    end() {
+      if (head.head === null) throw new TarInvalid('an INCREMENTAL file is shorter than its head')
+      const length = lengthOf(head.head)
+      makeZeros(tree, name, length)
+      zeroed?.(name, length)
+    },
+  }
+}
+
+const lengthOf = ({ truncation, pages }: IncrementalHead): number =>
+  Math.max(truncation, (pages.at(-1) ?? -1) + 1) * PAGE
+
+const put =
+  (tree: Tree, file: number): PutBytes =>
+  (bytes, at) =>
+    tree.put(file, bytes, at)
 
 const reopened = ({ tree }: Combined, { name, wanted }: WaitingFile): number => tree.reopen(name, wanted * PAGE)
 

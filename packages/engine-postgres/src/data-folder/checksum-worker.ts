@@ -1,25 +1,35 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { crc32c } from './crc32c.ts'
-import { Journal } from './journal.ts'
+import { crc32c, crcHex } from './crc32c.ts'
+import { Journal, type SummedFile } from './journal.ts'
 
-// Reads each file back as it was written, and puts it into the journal.
+// Reads each file back as it was written, and puts it into the journal. What is summed already comes as its line.
 
-const { root, journal: path } = workerData as { root: Uint8Array; journal: string }
-const journal = new Journal(path)
+interface Setup {
+  readonly root: Uint8Array
+  readonly journal: string
+  readonly aside: { readonly name: string; readonly path: Uint8Array } | null
+}
+
+const { root, journal: path, aside } = workerData as Setup
+const journal = new Journal(path, true)
 const buffer = new Uint8Array(1024 * 1024)
 
-parentPort!.on('message', (name: string | null) => {
-  if (name === null) {
-    journal.flush()
-    journal[Symbol.dispose]()
-    parentPort!.close()
+parentPort!.on('message', (told: string | SummedFile | null) => {
+  if (told !== null) {
+    journal.add(typeof told === 'string' ? [told, ...summed(told)] : told)
     return
   }
-  const file = openSync(Buffer.concat([root, Buffer.from(name, 'latin1')]), 'r')
+  journal.end()
+  parentPort!.close()
+})
+
+function summed(name: string): [size: number, crc: string] {
+  const path = name === aside?.name ? Buffer.from(aside.path) : Buffer.concat([root, Buffer.from(name, 'latin1')])
+  const file = openSync(path, 'r')
   let size = 0
   let crc = 0
   for (let count; (count = readSync(file, buffer)) > 0; size += count) crc = crc32c(buffer.subarray(0, count), crc)
   closeSync(file)
-  journal.add(name, size, crc)
-})
+  return [size, crcHex(crc)]
+}

@@ -1,31 +1,39 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
-import { crcHex } from './crc32c.ts'
 
 // A worker thread loads this file: no package of this project may be imported here.
 
+/** A file as the comparison with backup_manifest needs it: name (a byte string below the data folder), size, CRC-32C as hex. */
+export type SummedFile = readonly [name: string, size: number, crc: string]
+
 const GATHERED = 65_536
 
-/** What the comparison with backup_manifest needs of the files that were written: a line for each, [name, size, CRC-32C]. */
-export class Journal implements Disposable {
+/** Files that were written, a line for each. */
+export class Journal {
   readonly #file: number
   #lines = ''
 
-  constructor(path: string) {
-    this.#file = openSync(path, 'wx', 0o600)
+  /** Makes the file, or goes on with it. */
+  constructor(path: string, goesOn: boolean) {
+    this.#file = openSync(path, goesOn ? 'a' : 'ax', 0o600)
   }
 
-  /** `name` is a byte string below the data folder. */
-  add(name: string, size: number, crc: number): void {
-    this.#lines += `${JSON.stringify([name, size, crcHex(crc)])}\n`
-    if (this.#lines.length > GATHERED) this.flush()
+  add(file: SummedFile): void {
+    this.#lines += `${JSON.stringify(file)}\n`
+    if (this.#lines.length > GATHERED) this.#flush()
   }
 
-  flush(): void {
+  /** Its lines are in the file then. */
+  end(): void {
+    this.#flush()
+    this.close()
+  }
+
+  close(): void {
+    closeSync(this.#file)
+  }
+
+  #flush(): void {
     writeSync(this.#file, this.#lines)
     this.#lines = ''
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.#file)
   }
 }

@@ -43,7 +43,7 @@ export class ManifestReader {
       if (line === '],') room = 'head'
       else if (line.startsWith('"Files": [')) room = line.endsWith(']') || line.endsWith('],') ? 'head' : 'files'
       else if (line.startsWith('"WAL-Ranges": [')) room = line.endsWith('],') ? 'head' : 'wal'
-      else if (room === 'files') yield fileOf(parsed(line))
+      else if (room === 'files') yield fileOfLine(line)
       else if (room === 'wal') this.walRanges.push(walRangeOf(parsed(line)))
     }
     if (room !== 'end') throw new ManifestInvalid('backup_manifest ends too early')
@@ -57,6 +57,8 @@ function parsed(line: string): Record<string, unknown> {
     throw Object.assign(new ManifestInvalid('backup_manifest holds a line that is not JSON'), { cause: error })
   }
 }
+
+export const fileOfLine = (line: string): ManifestFile => fileOf(parsed(line))
 
 function fileOf(entry: Record<string, unknown>): ManifestFile {
   const { Path: path, 'Encoded-Path': encoded, Size: size, Checksum: crc, 'Checksum-Algorithm': algorithm } = entry

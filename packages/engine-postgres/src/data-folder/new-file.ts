@@ -1,34 +1,30 @@
-import { closeSync, write, writeSync } from 'node:fs'
-import { promisify } from 'node:util'
+import { closeSync } from 'node:fs'
 import { crc32c } from './crc32c.ts'
+import type { Tree } from './tree.ts'
 
-const writeAt = promisify(write)
-
-/** Less is written at once: handing it to a thread would take as long. */
-const LATER = 65_536
-
-/** A file that is written from its beginning, and summed up on the way. Large pieces are written by Node's threads, several at once. */
+/** A file that is written from its beginning, and summed up on the way. */
 export class NewFile {
   readonly name: string
+  readonly #tree: Tree
   readonly #file: number
   size = 0
   crc = 0
   #writes: Promise<void>[] = []
 
-  /** `file` is closed by this object. */
-  constructor(name: string, file: number) {
+  /** `size`: what it will have. */
+  constructor(tree: Tree, name: string, size: number) {
     this.name = name
-    this.#file = file
+    this.#tree = tree
+    this.#file = tree.create(name, size)
   }
 
-  /** Bytes are with the system when it resolves, or may not be before `settled` does: then they must stay as they are. */
+  /** The bytes must stay as they are until it is settled. */
   write(bytes: Buffer): void {
-    const at = this.size
-    this.size += bytes.length
-    if (bytes.length < LATER) writeNow(this.#file, bytes, at)
-    else this.#writes.push(writeLater(this.#file, bytes, at))
+    const writing = this.#tree.putLater(this.#file, bytes, this.size)
+    if (writing !== undefined) this.#writes.push(writing)
     // Only now, when a thread may be writing already.
     this.crc = crc32c(bytes, this.crc)
+    this.size += bytes.length
   }
 
   get isSettled(): boolean {
@@ -46,13 +42,4 @@ export class NewFile {
   close(): void {
     closeSync(this.#file)
   }
-}
-
-function writeNow(file: number, bytes: Buffer, position: number): void {
-  for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at, bytes.length - at, position + at)
-}
-
-async function writeLater(file: number, bytes: Buffer, position: number): Promise<void> {
-  for (let at = 0; at < bytes.length;)
-    at += (await writeAt(file, bytes, at, bytes.length - at, position + at)).bytesWritten
 }

@@ -7,6 +7,8 @@ import { pack, type Header } from 'tar-stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { TarInvalid } from '../tar/header.ts'
 import { crc32c } from './crc32c.ts'
+import type { NewFile } from './new-file.ts'
+import { Tree } from './tree.ts'
 import { unpack } from './unpack.ts'
 
 type Entry = Partial<Header> & { name: string; data?: string }
@@ -25,7 +27,10 @@ async function unpacked(...entries: Entry[]): Promise<string[]> {
   for (const { data, ...header } of entries) archive.entry(header, data ?? '')
   archive.finalize()
   const written: string[] = []
-  await unpack(archive as AsyncIterable<Uint8Array>, home, ({ name }) => written.push(name))
+  await unpack(archive as AsyncIterable<Uint8Array>, new Tree(home), {
+    written: ({ name }) => void written.push(name),
+    zeroed: () => undefined,
+  })
   return written
 }
 
@@ -91,7 +96,8 @@ test('large files are whole though every chunk takes the place of the one before
   }
   const before = openFiles()
   const came: unknown[] = []
-  await unpack(chunks(), home, ({ name, size, crc }) => came.push([name, size, crc]))
+  const written = ({ name, size, crc }: NewFile): void => void came.push([name, size, crc])
+  await unpack(chunks(), new Tree(home), { written, zeroed: () => undefined })
   expect(came).toEqual(files.map(({ name, data }) => [name, data.length, crc32c(data)]))
   for (const { name, data } of files) expect(readFileSync(join(home, name)).equals(data)).toBe(true)
   expect(openFiles()).toBe(before)

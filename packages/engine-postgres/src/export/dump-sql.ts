@@ -1,5 +1,5 @@
-import type { EngineContext, ExportRequest } from '@salvor/shared/ports/engine'
-import type { ExportedFile } from '@salvor/shared/ports/reading'
+import type { EngineContext } from '@salvor/shared/ports/engine'
+import type { ExportedFile, ExportRequest } from '@salvor/shared/ports/reading'
 import { copyFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Contents, CONTENTS, GLOBALS } from '../logical/contents.ts'

@@ -1,6 +1,6 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { EngineContext, ExportRequest } from '@salvor/shared/ports/engine'
-import type { ExportedFile } from '@salvor/shared/ports/reading'
+import type { EngineContext } from '@salvor/shared/ports/engine'
+import type { ExportedFile, ExportRequest } from '@salvor/shared/ports/reading'
 import { closeSync, openSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'

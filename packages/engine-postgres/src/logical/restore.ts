@@ -1,7 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { ByteSink, EngineContext, RestoreFacts, RestoreRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
-import { reported } from '../restore.ts'
+import { reported } from '../fill.ts'
 import { assertTarget } from '../target.ts'
 import { TarInvalid } from '../tar/header.ts'
 import { hasObjects } from './parts.ts'
@@ -11,6 +11,11 @@ import { assertServerUrl, isServerUrl } from './target-server.ts'
 
 /** The backup was made by pg_dump. */
 export const isLogical = (facts: SnapshotFacts['engine_facts']): boolean => facts['method'] === 'logical'
+
+/** USAGE: a dump is not laid over files. */
+export function assertNoDump(facts: SnapshotFacts['engine_facts']): void {
+  if (isLogical(facts)) throw usage('a logical backup is no data folder: restore it without --delta')
+}
 
 /** A new folder of dump files, or a running server; never in place of a data folder. */
 export async function assertDumpTarget(target: string, inPlace: boolean): Promise<void> {
@@ -27,6 +32,7 @@ export async function restoreDump(
   signal: AbortSignal,
 ): Promise<RestoreFacts> {
   const { target } = request
+  if (request.delta) assertNoDump(request.engine_facts)
   await assertDumpTarget(target, request.in_place)
   const recovered_to = instantOf(request, target)
   const toServer = isServerUrl(target)

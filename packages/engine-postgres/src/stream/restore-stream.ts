@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { ByteSink, EngineContext, RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
@@ -7,7 +8,8 @@ import { compareWithManifest } from '../data-folder/compare.ts'
 import { readControlFile } from '../data-folder/control-file.ts'
 import { standAlone } from '../data-folder/settings.ts'
 import { segmentsOf } from '../data-folder/wal-segments.ts'
-import { assertIdentity, check, instantOfFacts, reported, restore, restoreFailure } from '../restore.ts'
+import { assertIdentity, check, reported } from '../fill.ts'
+import { instantOfFacts, restore, restoreFailure } from '../restore.ts'
 import { tablespacesOf } from '../tablespaces/facts.ts'
 import { dropMap } from '../tablespaces/map.ts'
 import { packFile, packFolder, streamFolder } from './pack.ts'
@@ -16,6 +18,7 @@ import { assertPassedWal, END_OF_ARCHIVE, passMembers } from './passing.ts'
 export type StreamRequest = Omit<RestoreRequest, 'target' | 'in_place' | 'tablespaces'>
 
 const TARGET = 'the stream'
+const NO_PARTS = { reason: '--database of a physical backup needs a folder: --to', command: 'restore' }
 
 /**
  * A restored data folder as one tar. A full passes by as it comes; the end of the archive is written only when every file was
@@ -28,6 +31,7 @@ export async function restoreStream(
   sink: ByteSink,
   signal: AbortSignal,
 ): Promise<RestoreFacts> {
+  if (request.parts) throw new SalvorError('USAGE', NO_PARTS)
   const staged = (request.increments?.length ?? 0) > 0 || request.recovery !== undefined
   try {
     return await (staged ? pack : pass)(context, content, request, sink, signal)

@@ -16,18 +16,20 @@ export interface Placed extends Tablespace {
  * that hold something, or lie in each other. Writes nothing. `inside` leaves all of them in the data folder itself.
  */
 export async function choosePlaces(request: RestoreRequest, target: string): Promise<readonly Placed[]> {
-  const { tablespaces: wishes = {}, in_place } = request
+  const { tablespaces: wishes = {}, in_place, delta } = request
   if (wishes === 'inside') return []
   const all = tablespacesOf(request.engine_facts)
   assertKnown(wishes, all)
   const placed: Placed[] = []
   for (const tablespace of all) {
-    const former = in_place ? await linkOf(target, tablespace.oid) : null
-    const place = wishes[tablespace.location] ?? former ?? `${target}_tblspc${sep}${tablespace.oid}`
+    const usual = `${target}_tblspc${sep}${tablespace.oid}`
+    const former = in_place || delta ? await linkOf(target, tablespace.oid) : null
+    const place = wishes[tablespace.location] ?? former ?? usual
     if (!isAbsolute(place)) throw refused(tablespace, place, 'it is not an absolute path')
     const chosen = { ...tablespace, place: resolve(place) }
     assertApart(chosen, [target, ...placed.map((other) => other.place)])
-    await assertFree(chosen, former !== null && chosen.place === former)
+    // The link of a data folder that is half destroyed may be lost.
+    await assertFree(chosen, chosen.place === former || (delta !== undefined && chosen.place === usual))
     placed.push(chosen)
   }
   return placed

@@ -1,17 +1,22 @@
+import type { SkippableBytes } from '@salvor/shared/ports/artifact'
 import { BLOCK, isZeroBlock, padded, parseHeader, TarInvalid, type TarHeader } from './header.ts'
 
 export type TarPart =
-  /** `block`: the header as it came; valid until the next part is asked for. */
-  | { readonly kind: 'member'; readonly header: TarHeader; readonly block: Buffer }
+  /** `block`: the header as it came; valid until the next part is asked for. `skip`: its bytes are not wanted. */
+  | { readonly kind: 'member'; readonly header: TarHeader; readonly block: Buffer; readonly skip: () => void }
   /** Valid as long as the chunk that it came in. */
   | { readonly kind: 'data'; readonly bytes: Buffer }
   /** The member is whole. */
   | { readonly kind: 'end' }
 
 /** A tar stream as its members and their bytes, in place. A stream that is cut short ends with TarInvalid. */
-export async function* tarParts(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<TarPart> {
+export async function* tarParts(chunks: AsyncIterable<Uint8Array> | SkippableBytes): AsyncGenerator<TarPart> {
   const held = Buffer.alloc(BLOCK)
   const state: State = { held, filled: 0, data: 0, padding: 0, open: false, ended: false }
+  const skip = (): void => {
+    state.padding += state.data
+    state.data = 0
+  }
   for await (const bytes of chunks) {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     let at = 0
@@ -25,12 +30,16 @@ export async function* tarParts(chunks: AsyncIterable<Uint8Array>): AsyncGenerat
         const count = Math.min(state.padding, chunk.length - at)
         state.padding -= count
         at += count
+        if (at === chunk.length && state.padding > 0 && 'skip' in chunks) {
+          chunks.skip(state.padding)
+          state.padding = 0
+        }
       } else {
         const header = takeBlock(state, chunk, at)
         at += header.taken
         if (header.found) {
-          yield { kind: 'member', header: header.found, block: held }
           state.open = true
+          yield { kind: 'member', header: header.found, block: held, skip }
         }
       }
       if (state.open && state.data === 0) {

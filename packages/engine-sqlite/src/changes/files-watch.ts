@@ -5,6 +5,8 @@ import { LOCAL_FILE_SYSTEMS } from '../state-mark.ts'
 
 /** Coarser than the times of any file system: a later write shows, for it gets another time. */
 const YOUNG_NS = 3_000_000_000n
+/** While writes are known of, the files are looked at for their names alone. */
+const NAME_MS = 1_000
 
 /** Whether a database and its log are as they were, by names and times alone: an idle database costs two looks a second. */
 export class FilesWatch {
@@ -13,6 +15,7 @@ export class FilesWatch {
   /** The times of its file system are those of the last write. Null: not asked yet. */
   #isLocal: boolean | null = null
   #seen: string | null = null
+  #lookedAt = Number.NEGATIVE_INFINITY
   /** Its name belongs to another file now, or to none. */
   isReplaced = false
 
@@ -21,8 +24,10 @@ export class FilesWatch {
     this.#file = file
   }
 
-  /** True: nothing was written since this was asked before. `nowMs`: wall clock, from before this call. */
-  async isStill(nowMs: number): Promise<boolean> {
+  /** True: nothing was written since this was asked before. `nowMs`: wall clock, from before this call. `isWritten`: that is known already. */
+  async isStill(nowMs: number, isWritten = false): Promise<boolean> {
+    if (isWritten && performance.now() - this.#lookedAt < NAME_MS) return false
+    this.#lookedAt = performance.now()
     const now = BigInt(Math.floor(nowMs)) * 1_000_000n
     const looks = await Promise.all(this.#paths.map((path) => stat(path, { bigint: true }).catch(() => null)))
     this.isReplaced = looks[0]?.ino !== this.#file.ino || looks[0].dev !== this.#file.dev

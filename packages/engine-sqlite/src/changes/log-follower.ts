@@ -32,17 +32,25 @@ export class LogFollower {
     return this.#position
   }
 
-  /** Takes the first snapshot. With a position that the log still holds, what came behind it goes into `pending`: true. */
+  /** Takes the first snapshot. With a position that the log still holds, or that it began behind, what came after goes into `pending`: true. */
   async begin(resume: LogPosition | null, pending: PendingSet): Promise<Look & { readonly resumed: boolean }> {
     const { report, look } = await this.#snapshot()
-    const resumed = resume !== null && report.log >= resume.frames && (await this.#wal.holds(resume))
-    if (resumed) {
-      await this.#take(resume, report.log, pending)
+    const from = resume && (await this.#placeOf(resume, report.log))
+    const resumed = from !== null
+    if (report.log === 0) this.#position = null
+    else if (resumed) {
+      await this.#take(from, report.log, pending)
       // Nothing held it before this snapshot.
-      if (this.#position?.salts !== resume.salts) throw new LogBroken('it began anew while it was looked at')
-    } else this.#position = report.log === 0 ? null : await this.#wal.positionAt(report.log)
+      if (this.#position?.salts !== from.salts) throw new LogBroken('it began anew while it was looked at')
+    } else this.#position = await this.#wal.positionAt(report.log)
     this.#read(true)
     return { ...look, resumed }
+  }
+
+  /** Where to read on in the present log so that nothing is left out; null: nothing tells. */
+  async #placeOf(resume: LogPosition, log: number): Promise<LogPosition | null> {
+    if (log >= resume.frames && (await this.#wal.holds(resume))) return resume
+    return this.#wal.nextAfter(resume, log)
   }
 
   /** Reads what was committed since the last look. `hold`: nobody resets the log until the next one. LogBroken: frames were lost. */

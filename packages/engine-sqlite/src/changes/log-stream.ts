@@ -1,5 +1,5 @@
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
@@ -7,9 +7,10 @@ import { epochMicros, shifted, type Instant } from '@salvor/shared/vocabulary/in
 import type { FileIdentity } from '../child/messages.ts'
 import type { Found, Site } from '../site.ts'
 import { sourceFailure } from '../sqlite-failure.ts'
-import { startSqlite } from '../sqlite-process.ts'
 import { FilesWatch } from './files-watch.ts'
 import { LogFollower, type Look } from './log-follower.ts'
+import { startFollower } from './log-helper.ts'
+import { LookPace } from './look-pace.ts'
 import { newBase } from './new-base.ts'
 import { LARGEST_SET, PendingSet, TooMuch } from './pending-set.ts'
 import { scanSet } from './scan-set.ts'
@@ -17,10 +18,6 @@ import { SetStorer, untilStored } from './set-storer.ts'
 import { answerBackups, type StepAside } from './step-aside.ts'
 import { parsePosition, positionText, WalFile } from './wal-file.ts'
 
-/** How often the log is read, also where sets are stored less often: a snapshot that is held long lets the log grow. */
-const LOOK_MS = 1_000
-/** While a backup waits for a moment in which everything is in the main file. */
-const ASIDE_MS = 2
 const SETTLE_MS = 10_000
 const RESET_TRIES = 4
 
@@ -37,25 +34,28 @@ export interface LogStreamScene {
 
 /** Follows the write-ahead log of one database. LogBroken: frames were lost, a new line has to begin. */
 export async function followLog(scene: LogStreamScene, signal: AbortSignal): Promise<never> {
-  const { site, found } = scene
+  const { site, found, request } = scene
   const { lock_wait_ms, write_lock_ms } = site.limits
   const { source, scratch_dir: scratch } = site.context
   const failure = sourceFailure({ source, what: site.path, waited_ms: lock_wait_ms, scratch })
-  const task = { task: 'follow', path: found.path, lock_wait_ms, write_lock_ms, may_move: !scene.gentle } as const
-  await using sqlite = startSqlite(task, { scratch, signal, failure })
+  const { dev, ino } = await stat(found.path, { bigint: true })
+  const follow = { path: found.path, lock_wait_ms, may_move: !scene.gentle }
+  const wish = { request: follow, file: { dev, ino }, write_lock_ms, alone: scene.gentle }
+  await using sqlite = startFollower({ ...wish, signal, failure })
   const { file, page_size } = await sqlite.next('following')
   await using wal = new WalFile(found.path, page_size)
-  const wake = new EventTarget()
-  await using aside = await answerBackups(file, () => wake.dispatchEvent(new Event('asked')))
+  using pace = new LookPace(found.path, request.every_ms)
+  await using aside = await answerBackups(file, () => pace.hurry())
+  pace.isAsked = () => aside.asked
   const follower = new LogFollower(sqlite, wal, site.context.now)
-  await using stream = new LogStream(scene, { follower, aside, wake, page_size, file }, signal)
+  await using stream = new LogStream(scene, { follower, aside, pace, page_size, file }, signal)
   return await Promise.race([stream.run(), sqlite.ended, stream.failed])
 }
 
 interface Parts {
   readonly follower: LogFollower
   readonly aside: StepAside
-  readonly wake: EventTarget
+  readonly pace: LookPace
   readonly page_size: number
   readonly file: FileIdentity
 }
@@ -130,10 +130,13 @@ class LogStream implements AsyncDisposable {
 
   async #turn(): Promise<void> {
     const { now } = this.#scene.site.context
+    const wasWritten = this.#parts.pace.begin()
     const before = now()
-    const still = (await this.#watch.isStill(Number(epochMicros(before) / 1000n))) && !this.#parts.aside.asked
+    const nowMs = Number(epochMicros(before) / 1000n)
+    const still = (await this.#watch.isStill(nowMs, wasWritten)) && !this.#parts.aside.asked
     if (this.#watch.isReplaced) throw new SalvorError('SOURCE_CHANGED', { source: this.#scene.site.context.source })
-    if (still && (this.#isSettled || performance.now() < this.#settleAt)) this.#at = before
+    // Until it is settled, a snapshot may be in the way of a checkpoint that goes on without writing anything.
+    if (still && this.#isSettled) this.#at = before
     else await this.#look()
     if (still && !this.#isSettled && performance.now() >= this.#settleAt) await this.#settle()
     if (this.#logBytes > this.#scene.site.limits.log_frames * this.#parts.page_size && this.#hold) await this.#shorten()
@@ -263,7 +266,9 @@ class LogStream implements AsyncDisposable {
     try {
       while (!done.signal.aborted) {
         await Promise.race([this.#rest(), ended.catch(() => undefined)])
-        if (!done.signal.aborted) await this.#look()
+        if (done.signal.aborted) break
+        this.#parts.pace.begin()
+        await this.#look()
       }
     } catch (error) {
       this.#stop.abort()
@@ -274,13 +279,7 @@ class LogStream implements AsyncDisposable {
   }
 
   async #rest(): Promise<void> {
-    const { aside, wake } = this.#parts
-    const ms = aside.asked ? ASIDE_MS : Math.min(LOOK_MS, this.#scene.request.every_ms)
-    const asked = new AbortController()
-    const stop = (): void => asked.abort()
-    wake.addEventListener('asked', stop, { once: true })
-    await pause(ms, undefined, { signal: AbortSignal.any([this.#signal, asked.signal]) }).catch(() => undefined)
-    wake.removeEventListener('asked', stop)
+    await this.#parts.pace.rest(this.#signal)
     if (this.#signal.aborted) throw new SalvorError('INTERRUPTED', {}, this.#signal.reason)
   }
 

@@ -69,7 +69,7 @@ export class PendingSet implements AsyncDisposable {
   /** As docs/format.md section 12 has it. */
   async *content(): AsyncGenerator<Uint8Array> {
     const { page_size, page_count } = this
-    yield headLine({ page_size, page_count, salt: '' })
+    yield headLine({ page_size, page_count, digesting: null })
     for (const { first, count } of this.#runs(Math.max(1, Math.floor(RUN_BYTES / page_size)))) {
       const pages = Buffer.allocUnsafe(count * page_size)
       for (let done = 0; done < pages.length;) {

@@ -1,4 +1,5 @@
-import { copyFileSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
@@ -7,7 +8,7 @@ import type { Increment, ParentBackup } from '@salvor/shared/ports/engine'
 import type { ChangePiece } from '@salvor/shared/vocabulary/change-set'
 import { epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
 import { openFileSink } from '@salvor/testkit/fakes/file-sink'
-import type { Bench } from '@salvor/testkit/fakes/engine-context'
+import { type Bench, now } from '@salvor/testkit/fakes/engine-context'
 import { LIMITS, type Limits } from '../config.ts'
 import { openEngine } from '../index.ts'
 import { applyIncrements } from '../pages/apply-pages.ts'
@@ -167,4 +168,20 @@ export async function until<T>(what: string, look: () => T | null | false | Prom
     if (performance.now() > end) throw new Error(`waited ${ms} ms for: ${what}`)
     await sleep(25)
   }
+}
+
+/** Until everything that is committed by now is in the sink. */
+export async function caughtUp(sink: MemorySink): Promise<void> {
+  const at = now()
+  await until('everything is stored', () => (sink.seen?.covered_until ?? '') > at)
+}
+
+/** Those of this process that open databases. */
+export function helperProcesses(): number[] {
+  const children = execFileSync('pgrep', ['-P', String(process.pid)], { encoding: 'utf8' })
+  return children
+    .split('\n')
+    .filter(Boolean)
+    .map(Number)
+    .filter((pid) => existsSync(`/proc/${pid}`) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('child/main'))
 }

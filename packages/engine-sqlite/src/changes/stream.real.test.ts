@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { existsSync, renameSync, statSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,15 +8,9 @@ import { openElsewhere } from '@salvor/testkit/real/sqlite-elsewhere'
 import { assertInvariant, createClinic, startWriter } from '@salvor/testkit/real/sqlite-writer'
 import { expect, test } from 'vitest'
 import { LIMITS } from '../config.ts'
-import { committedBy, MemorySink, startStream, until } from './stream.fixture.ts'
+import { caughtUp, committedBy, helperProcesses, MemorySink, startStream, until } from './stream.fixture.ts'
 
 const ROUNDS = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 200 : 12
-
-/** Until everything that is committed by now is in the sink. */
-async function caughtUp(sink: MemorySink): Promise<void> {
-  const at = now()
-  await until('everything is stored', () => (sink.seen?.covered_until ?? '') > at)
-}
 
 test('what comes back at any instant under 200 transactions a second is exactly what was committed by then, also across a backup', async () => {
   using bench = openBench()
@@ -36,8 +29,7 @@ test('what comes back at any instant under 200 transactions a second is exactly 
   await Promise.race([caughtUp(sink), stream.ended.then((error) => expect(error).toBeUndefined())])
   await stream.stop()
   const [first, last] = [sink.sets[0]!.to_at, sink.sets.at(-1)!.to_at]
-  // With more work than processors a thread may be put aside at any moment, also while it holds a lock.
-  const overloaded = (loadavg()[0] ?? 0) > availableParallelism()
+  const overloaded = isOverloaded()
   // The log never broke off, it was never held for long, and the backup found its moment beside the stream.
   expect(overloaded || sink.sets.filter(({ stands_on }) => stands_on === 'base').length === 1).toBe(true)
   expect(statSync(`${path}-wal`).size).toBeLessThan(overloaded ? 250e6 : 20e6)
@@ -50,7 +42,7 @@ test('what comes back at any instant under 200 transactions a second is exactly 
     expect(recovered <= at).toBe(true)
     const { transactions } = assertInvariant(copy)
     const { least, most } = committedBy(times, recovered)
-    const exact = transactions >= least && transactions <= most && most - least < 20
+    const exact = transactions >= least && transactions <= most && (overloaded || most - least < 20)
     expect([recovered, exact, least, transactions, most]).toEqual([recovered, true, least, transactions, most])
   }
   expect(await sink.restore(copy, last)).toBe(last)
@@ -86,12 +78,29 @@ test('a stream that was away goes on where the log still stands, and says what i
     expect(sink.sets.map(({ stands_on }) => stands_on)).toEqual(['base', 'previous', 'previous'])
     await stream.stop()
   }
-  // Its frames are gone, and others have taken their place.
+  // The log began anew behind the last frame that was read: its count and what it has not written over say so.
+  await application.exec(`PRAGMA wal_checkpoint(RESTART); INSERT INTO marks VALUES ('behind')`)
+  {
+    await using stream = startStream(bench, path, sink)
+    expect(await marks()).toBe('before,seen,away,behind')
+    expect(sink.sets.filter(({ stands_on }) => stands_on === 'base')).toHaveLength(1)
+    await stream.stop()
+  }
+  // Its frames are gone, and others have taken their place: of fewer frames than were read, or of a whole new file.
+  await application.exec(
+    `INSERT INTO marks VALUES ('unread'); PRAGMA wal_checkpoint(RESTART); INSERT INTO marks VALUES ('short')`,
+  )
+  {
+    await using stream = startStream(bench, path, sink)
+    expect(await marks()).toBe('before,seen,away,behind,unread,short')
+    expect(sink.sets.at(-1)).toMatchObject({ stands_on: 'base', method: 'scan' })
+    await stream.stop()
+  }
   await application.exec(
     `INSERT INTO marks VALUES ('reset'); PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO marks VALUES ('anew')`,
   )
   await using stream = startStream(bench, path, sink)
-  expect(await marks()).toBe('before,seen,away,reset,anew')
+  expect(await marks()).toBe('before,seen,away,behind,unread,short,reset,anew')
   expect(sink.sets.at(-1)).toMatchObject({ stands_on: 'base', method: 'scan' })
   expect(sink.sets.at(-1)!.lost).toMatch(/log was reset/)
 
@@ -118,10 +127,19 @@ test('others may checkpoint, TRUNCATE and VACUUM beside it; while nothing can be
   await using writer = await startWriter(path, { tps: 100 })
   await using stream = startStream(bench, path, sink, { limits: { ...LIMITS, log_frames: 50 } })
   await until('a first set', () => sink.sets.length > 0)
-  for (const sql of ['PRAGMA wal_checkpoint(TRUNCATE)', 'VACUUM', 'PRAGMA wal_checkpoint(RESTART)']) {
-    await application.exec(sql)
-    await sleep(300)
+  await application.exec('VACUUM')
+  const waits: number[] = []
+  for (let round = 0; round < 5; round += 1) {
+    for (const kind of ['TRUNCATE', 'RESTART']) {
+      await sleep(100 + Math.random() * 100)
+      const begun = performance.now()
+      await application.exec(`PRAGMA wal_checkpoint(${kind})`)
+      waits.push(performance.now() - begun)
+    }
   }
+  // It waits until our snapshot has moved on twice, and its own looks for that are up to 100 ms apart.
+  const typical = waits.toSorted((a, b) => a - b)[waits.length >> 1]!
+  expect(typical, waits.map(Math.round).join(' ')).toBeLessThan(isOverloaded() ? 2_000 : 400)
   const down = new SalvorError('STORE_UNREACHABLE', { store: 'local', reason: 'it is down' })
   sink.before = () => {
     throw down
@@ -136,7 +154,7 @@ test('others may checkpoint, TRUNCATE and VACUUM beside it; while nothing can be
   await stream.stop()
   expect(errors).toBe(0)
   expect(sink.sets.length - stored).toBeLessThan(5)
-  const overloaded = (loadavg()[0] ?? 0) > availableParallelism()
+  const overloaded = isOverloaded()
   expect(overloaded || sink.sets.filter(({ stands_on }) => stands_on === 'base').length === 1).toBe(true)
   await sink.state(bench.path('copy.db'), now())
   expect(assertInvariant(bench.path('copy.db')).transactions).toBe(committed)
@@ -154,12 +172,12 @@ test('the process that holds the log is killed while another worker follows the 
   await application.exec('PRAGMA wal_autocheckpoint = 0')
   await using other = startStream(bench, path, sinks[1], { limits })
   await until('a first set of the other', () => sinks[1].sets.length > 0)
-  const before = childProcesses()
+  const before = helperProcesses()
   const first = startStream(bench, path, sinks[0], { limits })
   await until('a first set', () => sinks[0].sets.length > 0)
   await application.exec(`CREATE TABLE marks (at TEXT); INSERT INTO marks VALUES ('seen')`)
   await caughtUp(sinks[0])
-  for (const pid of childProcesses()) if (!before.includes(pid)) process.kill(pid, 'SIGKILL')
+  for (const pid of helperProcesses()) if (!before.includes(pid)) process.kill(pid, 'SIGKILL')
   const error = (await first.ended) as SalvorError
   expect([error.code, error.retryable]).toEqual(['TASK_DIED', true])
   await application.exec(`INSERT INTO marks VALUES ('after')`)
@@ -202,10 +220,7 @@ test('a database with a rollback journal is compared with its backup where it ch
   await stream.stop()
 })
 
-/** Of this process. */
-function childProcesses(): number[] {
-  return execFileSync('pgrep', ['-P', String(process.pid)], { encoding: 'utf8' })
-    .split('\n')
-    .filter(Boolean)
-    .map(Number)
+/** With more work than processors a thread may be put aside at any moment, also while it holds a lock. */
+function isOverloaded(): boolean {
+  return (loadavg()[0] ?? 0) > availableParallelism()
 }

@@ -9,6 +9,9 @@ import { TooMuch } from './pending-set.ts'
 import { followByScans } from './scan-stream.ts'
 import { LogBroken } from './wal-file.ts'
 
+/** A helper that dies sooner may do so at each start. */
+const DIED_MS = 10_000
+
 /** Follows a database until the signal aborts or something fails: its log where it has one, else by comparing pages. */
 export async function streamChanges(
   site: Site,
@@ -32,6 +35,7 @@ export async function streamChanges(
     assertLocalDisk(found, wal, source)
     const now = { ...request, resume }
     if (!wal) return await followByScans(own, found, now, noted, signal)
+    const begun = performance.now()
     try {
       return await followLog({ site: own, found, request: now, sink: noted, lost, gentle }, signal)
     } catch (error) {
@@ -40,6 +44,13 @@ export async function streamChanges(
         // What was stored last says where to go on.
         lost = null
         gentle = true
+        log.warn({ source, reason: error.message }, 'the change stream goes on')
+        continue
+      }
+      const died = error instanceof SalvorError && error.code === 'TASK_DIED'
+      if (died && performance.now() - begun > DIED_MS) {
+        // Mostly another database's doing: several share the process. At once, before the log is reset.
+        lost = null
         log.warn({ source, reason: error.message }, 'the change stream goes on')
         continue
       }

@@ -65,6 +65,27 @@ export class WalFile implements AsyncDisposable {
   }
 
   /**
+   * The beginning of the present log, of which `written` frames count, where it is the one behind that position's and nothing was written
+   * between them: SQLite counts its logs, and the frame behind the position lies there still unless it was written over. Null:
+   * that cannot be told. `written` 0: the one behind it has no frame yet.
+   */
+  async nextAfter({ salts, frames }: LogPosition, written: number): Promise<LogPosition | null> {
+    try {
+      const generation = await this.#generation()
+      const isNext = written > 0 && countOf(generation.salts) === (countOf(salts) + 1) >>> 0
+      const isWaitedFor = written === 0 && generation.salts === salts
+      if (written > frames || !(isNext || isWaitedFor)) return null
+      const behind = await this.#saltsBehind(frames)
+      const ended = behind === 'end' ? written < frames : behind !== null && behind !== salts
+      const overwritten = isNext && behind === generation.salts
+      return ended && !overwritten ? { salts: generation.salts, frames: 0, checksum: generation.checksum } : null
+    } catch (error) {
+      if (error instanceof LogBroken) return null
+      throw error
+    }
+  }
+
+  /**
    * Reads the frames behind `from` up to frame `to`, in order, each checked. `onPage` gets page number and image, valid until it returns.
    * `from` of another log: from the first frame on. The last frame must end a transaction. LogBroken otherwise. `page_count` 0: there
    * was nothing to read.
@@ -83,7 +104,8 @@ export class WalFile implements AsyncDisposable {
     let frames = same ? from.frames : 0
     let page_count = 0
     const size = this.frameBytes
-    const chunk = Buffer.allocUnsafeSlow(Math.max(1, Math.floor(CHUNK_BYTES / size)) * size)
+    const most = Math.max(1, Math.floor(CHUNK_BYTES / size))
+    const chunk = Buffer.allocUnsafeSlow(Math.min(most, to - frames) * size)
     while (frames < to) {
       const bytes = chunk.subarray(0, Math.min(chunk.length, (to - frames) * size))
       await this.#fill(bytes, HEADER_BYTES + frames * size)
@@ -116,6 +138,17 @@ export class WalFile implements AsyncDisposable {
     const page_size = bytes.readUInt32BE(8)
     if (page_size !== this.#page_size) throw new LogBroken(`it has pages of ${page_size} bytes`)
     return { salts: bytes.toString('hex', 16, 24), big_endian, page_size, checksum }
+  }
+
+  /** Of the frame behind those; `end`: the file ends exactly there; null: somewhere else. */
+  async #saltsBehind(frames: number): Promise<string | null> {
+    const handle = this.#handle
+    if (!handle) return null
+    const head = Buffer.alloc(FRAME_HEADER_BYTES)
+    const at = HEADER_BYTES + frames * this.frameBytes
+    const { bytesRead } = await readAt(handle.fd, head, 0, head.length, at)
+    if (bytesRead === head.length) return head.toString('hex', 8, 16)
+    return bytesRead === 0 && (await handle.stat()).size === at ? 'end' : null
   }
 
   async #checksumAt(frames: number, { salts, checksum }: Generation): Promise<Checksum> {
@@ -158,6 +191,11 @@ function checked(frame: Buffer, salts: string, before: Checksum, bigEndian: bool
   const sum = addedTo(head, frame.subarray(FRAME_HEADER_BYTES), bigEndian)
   if (sum.a === frame.readUInt32BE(16) && sum.b === frame.readUInt32BE(20)) return sum
   throw new LogBroken(`frame ${number} does not match its checksum`)
+}
+
+/** The first salt: SQLite adds one where it begins the log anew, and draws the other. */
+function countOf(salts: string): number {
+  return Number.parseInt(salts.slice(0, 8), 16)
 }
 
 /** As text for `ChangePiece.position`, with the file that the log belongs to. */

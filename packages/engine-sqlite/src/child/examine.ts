@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url'
 import Database from 'better-sqlite3'
 import type { Command, Report, ReportOf, RequestOf } from './messages.ts'
 import { missingPart, speakableError } from './speakable.ts'
-import type { Line } from './worker.ts'
+import type { Line } from './line.ts'
 
 const PROBLEMS_SHOWN = 3
 type Finding = Omit<ReportOf<'examined'>, 'report'>

@@ -1,258 +1,65 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type Database from 'better-sqlite3'
-import { coded, type Report, type RequestOf, type Ticks } from './messages.ts'
+import type { Company } from './company.ts'
+import { Follower } from './follower.ts'
+import type { Line } from './line.ts'
+import { coded, type FollowRequest, type Report } from './messages.ts'
 import { identityOf, openSource, type OpenSource } from './open-source.ts'
-import { goFirst } from './priority.ts'
-import { isBusy, untilFree } from './until-free.ts'
-import type { Line } from './worker.ts'
+import { isBusy } from './until-free.ts'
 
-type Follow = RequestOf<'follow'>
+/** Between two tries where another program holds a lock: the other followers go on meanwhile. */
+const BUSY_PAUSE_MS = 20
 
-/** The rest that is moved under the write lock: at most this, and only where the last pass was quick (its fsyncs). */
-const REST_BYTES = 1_000_000
-const REST_MS = 6
-/** The longest that writers are kept out while the parent reads the last frames. */
-const READ_MS = 6
-/** Looks for a moment in which nobody commits, before writers are kept out for it. */
-const QUIET_TRIES = 20
+/** Follows one database until it is told to let go; then nothing of it is open any more, and its log lies as it lay. */
+export async function follow(request: FollowRequest, line: Line, company: Company): Promise<Report> {
+  const whenFree = <T>(work: () => T): Promise<T> =>
+    patiently(request.lock_wait_ms, () => company.alone(async () => work()))
+  const { source, follower } = await whenFree(() => open(request, line, company))
+  try {
+    line.report({ report: 'following', file: source.file, page_size: follower.page_size })
+    for (;;) {
+      const command = await line.next()
+      if (command.command === 'release') return { report: 'released', lock_ms: 0 }
+      if (command.command === 'advance') line.report(await whenFree(() => follower.advance()))
+      if (command.command === 'read') follower.read(command.hold)
+      if (command.command === 'reset') line.report(await follower.reset(company))
+    }
+  } finally {
+    await company.alone(async () => {
+      source.leave()
+      company.closed(source.file)
+    })
+  }
+}
 
-/**
- * Keeps the write-ahead log from losing frames that the parent has not read: one snapshot is held until the next one is and
- * everything between them was read. While a reader holds a snapshot whose frames are not all in the main file, nobody resets the
- * log; while it holds one whose frames are, nobody moves later frames, so that the log is reset once at most.
- */
-export async function follow(request: Follow, line: Line): Promise<Report> {
-  using source = openSource(request.path)
-  if (!source.wal) throw coded('EREPLACED', 'it is not in WAL mode any more')
-  const follower = new Follower(source, request, line)
-  const { dev, ino } = identityOf(request.path)
-  if (ino !== source.file.ino || dev !== source.file.dev || follower.journalMode() !== 'wal')
-    throw coded('EREPLACED', 'replaced while it was opened')
-  line.report({ report: 'following', file: source.file, page_size: follower.page_size })
+async function patiently<T>(waitMs: number, work: () => Promise<T>): Promise<T> {
+  const begun = performance.now()
   for (;;) {
-    const command = await line.next()
-    if (command.command === 'release') return { report: 'released', lock_ms: 0 }
-    if (command.command === 'advance') line.report(follower.advance())
-    if (command.command === 'read') follower.read(command.hold)
-    if (command.command === 'reset') line.report(await follower.reset())
-  }
-}
-
-interface Progress {
-  readonly busy: number
-  readonly log: number
-  readonly checkpointed: number
-}
-
-interface Moment {
-  readonly at: Ticks
-  readonly version: number
-  readonly log: number
-  readonly checkpointed: number
-}
-
-class Reader {
-  readonly #begin: Database.Statement
-  readonly #read: Database.Statement
-  readonly #end: Database.Statement
-  #open = false
-
-  constructor(database: Database.Database) {
-    this.#begin = database.prepare('BEGIN')
-    this.#read = database.prepare('SELECT count(*) FROM sqlite_schema').pluck()
-    this.#end = database.prepare('ROLLBACK')
-  }
-  begin(waitMs: number): void {
-    if (this.#open) throw new Error('a snapshot is held already')
-    this.#begin.run()
-    this.#open = true
-    untilFree(() => this.#read.get(), waitMs)
-  }
-  end(): void {
-    if (this.#open) this.#end.run()
-    this.#open = false
-  }
-}
-
-class Follower {
-  readonly page_size: number
-  readonly #request: Follow
-  readonly #line: Line
-  readonly #writer: Database.Database
-  readonly #lock: Database.Statement
-  readonly #unlock: Database.Statement
-  readonly #version: Database.Statement<[], number>
-  readonly #passive: Database.Statement<[], Progress>
-  readonly #noop: Database.Statement<[], Progress>
-  /** The snapshot that is held, and the reader for the next one. */
-  #held: Reader
-  #next: Reader
-  #seen = Number.NaN
-
-  constructor(source: OpenSource, request: Follow, line: Line) {
-    this.#request = request
-    this.#line = line
-    const [first, second, checkpointer, writer] = Array.from({ length: 4 }, () => source.connect(request.lock_wait_ms))
-    this.#held = new Reader(first!)
-    this.#next = new Reader(second!)
-    this.#passive = checkpointer!.prepare('PRAGMA wal_checkpoint(PASSIVE)')
-    this.#noop = checkpointer!.prepare('PRAGMA wal_checkpoint(NOOP)')
-    this.#writer = writer!
-    this.#lock = writer!.prepare('BEGIN IMMEDIATE')
-    this.#unlock = writer!.prepare('ROLLBACK')
-    this.#version = writer!.prepare<[], number>('PRAGMA data_version').pluck()
-    this.page_size = Number(writer!.pragma('page_size', { simple: true }))
-  }
-
-  journalMode(): string {
-    return String(this.#writer.pragma('journal_mode', { simple: true }))
-  }
-
-  /** Holds the newest snapshot beside the one that is held. Its instant is exact: nobody committed around it. */
-  advance(): Report {
-    return this.#advanced(untilFree(() => this.#moment(), this.#request.lock_wait_ms))
-  }
-
-  read(hold: boolean): void {
-    this.#held.end()
-    ;[this.#held, this.#next] = [this.#next, this.#held]
-    if (!hold) this.#held.end()
-  }
-
-  /**
-   * Brings all frames into the main file while nobody commits, and holds that state: the next writer begins the log anew. What was
-   * committed since the last snapshot is reported first (`advanced`) and read by the parent meanwhile; one that is slow costs the try.
-   */
-  async reset(): Promise<Report> {
-    const begun = performance.now()
-    this.#checkpoint(this.#passive)
-    const quick = this.#request.may_move && performance.now() - begun < REST_MS
-    const stepBack = goFirst()
-    const locked = process.hrtime.bigint()
-    let whole = false
-    let late: { readonly read: Promise<unknown> } | null = null
     try {
-      if (!this.#takeLock()) return { report: 'moved', whole, lock_ms: 0 }
-      try {
-        late = await this.#readRest(quick)
-        if (late === null && this.#isMoved(quick)) {
-          this.#next.begin(this.#request.lock_wait_ms)
-          this.read(true)
-          whole = true
-        }
-      } finally {
-        this.#dropLock()
-      }
-    } finally {
-      stepBack()
-    }
-    const lock_ms = Number(process.hrtime.bigint() - locked) / 1e6
-    if (late !== null) {
-      await late.read
-      this.read(true)
-    }
-    return { report: 'moved', whole, lock_ms }
-  }
-
-  /** Under the write lock. Not null: the parent is late, or there is too much; it says when it has read. */
-  async #readRest(quick: boolean): Promise<{ readonly read: Promise<unknown> } | null> {
-    if (this.#dataVersion() === this.#seen) return null
-    const { log, checkpointed } = this.#checkpoint(this.#noop)
-    this.#line.report(this.#snapshot())
-    const read = this.#line.next()
-    if (!quick || (log - checkpointed) * this.page_size > REST_BYTES) return { read }
-    if (!(await Promise.race([read.then(() => true), pause(READ_MS).then(() => false)]))) return { read }
-    this.read(true)
-    return null
-  }
-
-  #isMoved(quick: boolean): boolean {
-    const seen = this.#checkpoint(this.#noop)
-    const rest = seen.log - seen.checkpointed
-    if (rest === 0) return true
-    if (!quick || rest * this.page_size > REST_BYTES) return false
-    const moved = this.#checkpoint(this.#passive)
-    return moved.busy === 0 && moved.log === moved.checkpointed
-  }
-
-  #moment(): Moment {
-    const moment = this.#quiet() ?? this.#keptOut()
-    if (moment === null) throw coded('SQLITE_BUSY', 'somebody commits all the time')
-    return moment
-  }
-
-  #quiet(): Moment | null {
-    for (let attempt = 1; attempt <= QUIET_TRIES; attempt += 1) {
-      const before = this.#dataVersion()
-      const { log, checkpointed } = this.#checkpoint(this.#noop)
-      this.#next.begin(this.#request.lock_wait_ms)
-      const at = process.hrtime.bigint()
-      if (this.#dataVersion() === before) return { at, version: before, log, checkpointed }
-      this.#next.end()
-    }
-    return null
-  }
-
-  #snapshot(): Report {
-    return this.#advanced(this.#exactly())
-  }
-
-  #advanced({ at, version, log, checkpointed }: Moment): Report {
-    const changed = version !== this.#seen
-    this.#seen = version
-    return { report: 'advanced', at, changed, log, checkpointed }
-  }
-
-  /** While writers are kept out. */
-  #exactly(): Moment {
-    const version = this.#dataVersion()
-    const { log, checkpointed } = this.#checkpoint(this.#noop)
-    this.#next.begin(this.#request.lock_wait_ms)
-    return { at: process.hrtime.bigint(), version, log, checkpointed }
-  }
-
-  /** Null: somebody else keeps writers out. */
-  #keptOut(): Moment | null {
-    const stepBack = goFirst()
-    try {
-      if (!this.#takeLock()) return null
-      try {
-        return this.#exactly()
-      } finally {
-        this.#dropLock()
-      }
-    } finally {
-      stepBack()
-    }
-  }
-
-  /**
-   * Never waits for long: a checkpoint of the application (RESTART, TRUNCATE) keeps writers out until our snapshot has moved on, which it
-   * would not do while we wait here.
-   */
-  #takeLock(): boolean {
-    try {
-      this.#lock.run()
+      return await work()
     } catch (error) {
-      if (isBusy(error)) return false
-      throw error
+      if (!isBusy(error) || performance.now() - begun > waitMs) throw error
     }
-    this.#line.note({ locked: true })
-    return true
+    await pause(BUSY_PAUSE_MS)
   }
+}
 
-  #dropLock(): void {
-    this.#unlock.run()
-    this.#line.note({ locked: false })
-  }
-
-  #dataVersion(): number {
-    return untilFree(() => this.#version.get(), this.#request.lock_wait_ms) ?? Number.NaN
-  }
-
-  #checkpoint(statement: Database.Statement<[], Progress>): Progress {
-    const progress = statement.get()
-    if (!progress) throw new Error('wal_checkpoint gave no row')
-    return progress
+function open(
+  request: FollowRequest,
+  line: Line,
+  company: Company,
+): { readonly source: OpenSource; readonly follower: Follower } {
+  const source = openSource(request.path, (file) => company.isOpen(file))
+  company.opened(source.file)
+  try {
+    if (!source.wal) throw coded('EREPLACED', 'it is not in WAL mode any more')
+    const follower = new Follower(source, request, line)
+    const { dev, ino } = identityOf(request.path)
+    if (ino !== source.file.ino || dev !== source.file.dev || follower.journalMode() !== 'wal')
+      throw coded('EREPLACED', 'replaced while it was opened')
+    return { source, follower }
+  } catch (error) {
+    source.leave()
+    company.closed(source.file)
+    throw error
   }
 }

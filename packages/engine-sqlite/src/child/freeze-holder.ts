@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3'
 import type { DatabaseFacts, Ticks } from './messages.ts'
 import { factsOf, type OpenSource } from './open-source.ts'
 import { untilFree } from './until-free.ts'
-import type { Line } from './worker.ts'
+import type { Line } from './line.ts'
 
 /** Passes that only accept an empty gap; after them a small rest may be moved under the lock. */
 const PATIENT_ATTEMPTS = 8

@@ -5,7 +5,7 @@ import { freeze, openFreezer, type Freezer } from './freeze-holder.ts'
 import { followJournaled } from './journaled.ts'
 import { identityOf, openSource } from './open-source.ts'
 import { goFirst } from './priority.ts'
-import type { Line } from './worker.ts'
+import type { Line } from './line.ts'
 
 type Hold = RequestOf<'hold'>
 

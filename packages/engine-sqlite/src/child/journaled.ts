@@ -1,7 +1,7 @@
 import { coded, type Report, type RequestOf } from './messages.ts'
 import { factsOf, identityOf, type OpenSource } from './open-source.ts'
 import { untilFree } from './until-free.ts'
-import type { Line } from './worker.ts'
+import type { Line } from './line.ts'
 
 /**
  * Rollback journal: whoever reads keeps writers from committing, so nothing is held unless the parent asks for it, and

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { goFirst } from './priority.ts'
-import type { LockNote, Report, Request } from './messages.ts'
+import type { FollowerReport, LockNote, Report, Request } from './messages.ts'
 
 /**
  * Entry of the only processes in which Salvor opens databases. SQLite runs in a thread, so that this one is always free
@@ -17,24 +17,24 @@ process.on('SIGTERM', () => undefined)
 
 process.once('message', (request: Request) => {
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: request })
-  const lockLimit = request.task === 'hold' || request.task === 'follow' ? request.write_lock_ms : 0
+  const lockLimit = request.task === 'hold' || request.task === 'followers' ? request.write_lock_ms : 0
   // After the start of the other thread, which would inherit it. A watchdog that comes late is none.
   if (lockLimit > 0) goFirst()
   let watchdog: NodeJS.Timeout | undefined
-  const report = (message: Report): boolean | undefined => process.send?.(message)
+  const report = (message: Report | FollowerReport): boolean | undefined => process.send?.(message)
 
-  worker.on('message', (message: Report | LockNote) => {
-    if ('report' in message) {
+  worker.on('message', (message: Report | FollowerReport | LockNote) => {
+    if (!('locked' in message)) {
       report(message)
       return
     }
     clearTimeout(watchdog)
-    if (message.locked) {
-      watchdog = setTimeout(() => {
-        report({ report: 'overran' })
-        end()
-      }, lockLimit)
-    }
+    if (!message.locked) return
+    const { follower } = message
+    watchdog = setTimeout(() => {
+      report(follower === undefined ? { report: 'overran' } : { follower, said: { report: 'overran' } })
+      end()
+    }, lockLimit)
   })
   worker.on('error', (error) => {
     report({ report: 'failed', code: 'ERR_WORKER', text: error.message })

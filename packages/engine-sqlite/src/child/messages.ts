@@ -13,14 +13,8 @@ export type Request =
       /** How long the write lock may be kept until a follower of Salvor's own has moved its snapshot on; 0: there is none. */
       readonly follower_ms: number
     }
-  | {
-      readonly task: 'follow'
-      readonly path: string
-      /** Frames may be moved while writers are kept out: not on a machine where that took too long. */
-      readonly may_move: boolean
-      readonly lock_wait_ms: number
-      readonly write_lock_ms: number
-    }
+  /** Ends by itself only when the process does: it follows what `FollowerMessage`s name. */
+  | { readonly task: 'followers'; readonly write_lock_ms: number }
   | { readonly task: 'settle'; readonly path: string }
   | { readonly task: 'claim'; readonly path: string }
   | { readonly task: 'examine'; readonly path: string }
@@ -36,7 +30,27 @@ export type Request =
 
 export type RequestOf<T extends Request['task']> = Extract<Request, { task: T }>
 
-/** The next step of a `hold`, a `follow` or an `examine`. */
+/** One database whose log is followed, of the several of a process. */
+export interface FollowRequest {
+  readonly path: string
+  /** Frames may be moved while writers are kept out: not on a machine where that took too long. */
+  readonly may_move: boolean
+  readonly lock_wait_ms: number
+}
+
+export interface FollowerMessage {
+  /** A number of the parent's choice, which comes back with every report. */
+  readonly follower: number
+  /** A request is the first message of a number, the command `release` the last. */
+  readonly say: FollowRequest | Command
+}
+
+export interface FollowerReport {
+  readonly follower: number
+  readonly said: Report
+}
+
+/** The next step of a `hold`, a follower or an `examine`. */
 export type Command =
   | { readonly command: 'copy' | 'share' | 'free' | 'release' }
   | { readonly command: 'advance' | 'reset' }
@@ -134,6 +148,8 @@ export type ReportOf<R extends Report['report']> = Extract<Report, { report: R }
 /** From the worker thread to the main thread of the child only: the write lock was taken, or given back. */
 export interface LockNote {
   readonly locked: boolean
+  /** Whose it is, where there are several. */
+  readonly follower?: number
 }
 
 /** An error with a code of SQLite's kind, for what is found before SQLite is asked. */

@@ -3,15 +3,22 @@ import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { HEADER_BYTES, parseHeader } from '../header.ts'
 import { coded, type DatabaseFacts, type FileIdentity } from './messages.ts'
-import { neverClose } from './never-closed.ts'
+import { closeNow, neverClose } from './never-closed.ts'
 import { SHORT_WAIT_MS, untilFree } from './until-free.ts'
 
 export interface OpenSource extends Disposable {
   readonly file: FileIdentity
   readonly wal: boolean
   /** Another connection to the same database, which has read it once. Later reads go through `untilFree` too. */
-  connect(waitMs: number): Database.Database
+  connect(waitMs: number, access?: Access): Database.Database
+  /**
+   * Closes the connections in a process that goes on, and leaves the log where it is: the read-only ones are closed last, and the last
+   * to close moves the log only where it may lock the main file for writing.
+   */
+  leave(): void
 }
+
+export type Access = 'read-write' | 'read-only'
 
 /**
  * Looks at page 1 before SQLite has the file open: closing a descriptor drops this process's locks on the file, so no
@@ -19,25 +26,31 @@ export interface OpenSource extends Disposable {
  * removes the one that opening made; where one lay, the connections are left to the end of the process, because the
  * last one to close would move the log into the main file and delete it.
  */
-export function openSource(path: string): OpenSource {
+export function openSource(path: string, isOpen: (file: FileIdentity) => boolean = () => false): OpenSource {
   const file = identityOf(path)
-  const wal = readHeader(path)
+  const wal = readHeader(path, isOpen)
   if (wal) assertWritable(path)
   const logFound = existsSync(`${path}-wal`)
-  const open: Database.Database[] = []
+  const open = new Map<Database.Database, Access>()
   const source: OpenSource = {
     file,
     wal,
-    connect(waitMs) {
-      const database = neverClose(new Database(path, { fileMustExist: true, timeout: SHORT_WAIT_MS }))
-      open.push(database)
+    connect(waitMs, access = 'read-write') {
+      const readonly = access === 'read-only'
+      const database = neverClose(new Database(path, { fileMustExist: true, timeout: SHORT_WAIT_MS, readonly }))
+      open.set(database, access)
       untilFree(() => database.pragma('cache_size = -2000'), waitMs)
       untilFree(() => database.prepare('SELECT count(*) FROM sqlite_schema').get(), waitMs)
       return database
     },
     [Symbol.dispose]() {
       if (logFound) return
-      for (const database of open) database.close()
+      for (const database of open.keys()) database.close()
+    },
+    leave() {
+      for (const access of ['read-write', 'read-only'])
+        for (const [database, own] of open) if (own === access) closeNow(database)
+      open.clear()
     },
   }
   return source
@@ -48,9 +61,11 @@ export function identityOf(path: string): FileIdentity {
   return { dev, ino }
 }
 
-/** True for WAL mode. An empty file is an empty database. */
-function readHeader(path: string): boolean {
+/** True for WAL mode. An empty file is an empty database. A file that this process has open already is not closed, ever: that would drop its locks. */
+function readHeader(path: string, isOpen: (file: FileIdentity) => boolean): boolean {
   const fd = openSync(path, constants.O_RDONLY)
+  const { dev, ino } = fstatSync(fd, { bigint: true })
+  if (isOpen({ dev, ino })) throw coded('EREPLACED', 'this process follows the same file by another name')
   try {
     const stat = fstatSync(fd)
     if (!stat.isFile()) throw coded('EISDIR', 'it is not a file')

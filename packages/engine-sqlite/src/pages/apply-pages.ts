@@ -39,15 +39,17 @@ async function writeRun(handle: FileHandle, { page_size }: PagesHead, first: num
  */
 export async function assertState(
   fd: number,
-  { page_size, page_count, salt }: PagesHead,
+  { page_size, page_count, digesting }: PagesHead,
   expected: string,
   about: { readonly source: string; readonly target: string },
 ): Promise<void> {
   const state = new DigestsState()
   const zeros = unusedRanges(page_size * page_count, page_size)
-  const work = { fd, page_size, page_count, salt: Buffer.from(salt, 'hex'), zeros, threads: 2, source: about.source }
-  for await (const digests of hashPages(work)) state.add(digests)
-  if (state.hex() === expected) return
+  if (digesting !== null) {
+    const work = { ...digesting, fd, page_size, page_count, zeros, threads: 2, source: about.source }
+    for await (const digests of hashPages(work)) state.add(digests)
+    if (state.hex() === expected) return
+  }
   const reason = 'its pages are not those of the source at that instant'
   throw new SalvorError('RESTORE_FAILED', { target: about.target, reason })
 }

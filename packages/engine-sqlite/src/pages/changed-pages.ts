@@ -12,7 +12,7 @@ export async function changedPages(
   let page = 1
   for await (const batch of digests) {
     writer.add(batch)
-    const now = kept(batch)
+    const now = kept(batch, writer.digesting)
     const count = now.length / KEPT_BYTES
     const then = before.next(count)
     for (let i = 0; i < count; i += 1) {

@@ -1,44 +1,40 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { algorithmOf, type Digesting, SALT_BYTES } from './digesting.ts'
 import { DigestsState } from './digests-state.ts'
-import { DIGEST_BYTES, SALT_BYTES } from './hash-messages.ts'
+import { digestBytes } from './page-digester.ts'
 
 /** Of each digest, so much is kept: with a salt that nobody else knows, that tells changed pages from others. */
 export const KEPT_BYTES = 8
 const FORMAT = 'salvor-page-digests'
+/** The second one names its algorithm. */
+const VERSIONS = { sha256: 1, nh128: 2 } as const
 const HEAD_BYTES = 512
 const CHUNK_PAGES = 8192
 
 /** The state of a database, told by digests: docs/format.md section 15. */
-export interface DigestsHead {
+export interface DigestsHead extends Digesting {
   readonly page_size: number
   readonly page_count: number
-  readonly salt: Buffer
 }
 
 /** Writes the digests of one state into a new file, and adds up the digest of the whole. */
 export class DigestsWriter implements Disposable {
-  readonly salt: Buffer
+  readonly digesting: Digesting
   readonly #fd: number
   readonly #state = new DigestsState()
 
-  constructor(file: string, { page_size, page_count, salt }: DigestsHead) {
-    this.salt = salt
+  constructor(file: string, { page_size, page_count, algorithm, salt }: DigestsHead) {
+    this.digesting = { algorithm, salt }
     this.#fd = openSync(file, 'w', 0o600)
-    const head = {
-      format: FORMAT,
-      version: 1,
-      page_size,
-      page_count,
-      kept_bytes: KEPT_BYTES,
-      salt: salt.toString('hex'),
-    }
-    writeSync(this.#fd, `${JSON.stringify(head)}\n`)
+    const head = { format: FORMAT, version: VERSIONS[algorithm], page_size, page_count, kept_bytes: KEPT_BYTES }
+    const named = algorithm === 'sha256' ? {} : { algorithm }
+    writeSync(this.#fd, `${JSON.stringify({ ...head, salt: salt.toString('hex'), ...named })}\n`)
   }
 
   /** The digests of the pages that follow. */
   add(digests: Uint8Array): void {
     this.#state.add(digests)
-    writeSync(this.#fd, kept(digests))
+    writeSync(this.#fd, kept(digests, this.digesting))
   }
 
   /** SHA-256 over the whole digests of all pages, hex. Once, at the end. */
@@ -51,11 +47,13 @@ export class DigestsWriter implements Disposable {
 }
 
 /** What is kept of each digest, one after another. */
-export function kept(digests: Uint8Array): Buffer {
-  const count = digests.length / DIGEST_BYTES
+export function kept(digests: Uint8Array, digesting: Digesting): Buffer {
+  const bytes = digestBytes(digesting)
+  const count = digests.length / bytes
+  const whole = Buffer.from(digests.buffer, digests.byteOffset, digests.length)
   const short = Buffer.allocUnsafe(count * KEPT_BYTES)
   for (let page = 0; page < count; page += 1) {
-    short.set(digests.subarray(page * DIGEST_BYTES, page * DIGEST_BYTES + KEPT_BYTES), page * KEPT_BYTES)
+    whole.copy(short, page * KEPT_BYTES, page * bytes, page * bytes + KEPT_BYTES)
   }
   return short
 }
@@ -99,7 +97,9 @@ function parseHead(line: string): DigestsHead {
   const head = JSON.parse(line) as Record<string, unknown>
   const { format, version, page_size, page_count, kept_bytes } = head
   const salt = Buffer.from(String(head['salt']), 'hex')
-  const known = format === FORMAT && version === 1 && kept_bytes === KEPT_BYTES && salt.length === SALT_BYTES
-  if (!known || !Number.isInteger(page_size) || !Number.isInteger(page_count)) throw new Error('not digests of pages')
-  return { page_size: Number(page_size), page_count: Number(page_count), salt }
+  const algorithm = algorithmOf(head['algorithm'])
+  const known = format === FORMAT && kept_bytes === KEPT_BYTES && salt.length === SALT_BYTES
+  if (!known || algorithm === null || version !== VERSIONS[algorithm]) throw new Error('not digests of pages')
+  if (!Number.isInteger(page_size) || !Number.isInteger(page_count)) throw new Error('not digests of pages')
+  return { page_size: Number(page_size), page_count: Number(page_count), algorithm, salt }
 }

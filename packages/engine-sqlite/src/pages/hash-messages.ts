@@ -1,12 +1,11 @@
-/** SHA-256 of a page. */
-export const DIGEST_BYTES = 32
-export const SALT_BYTES = 16
+import type { DigestAlgorithm } from './digesting.ts'
 
 /** What a hashing thread is started with. */
 export interface HashWork {
   /** An open file of this process; it stays open until the thread has ended. */
   readonly fd: number
   readonly page_size: number
+  readonly algorithm: DigestAlgorithm
   readonly salt: Uint8Array
   /** Ranges of the file that count as zeros. */
   readonly zeros: readonly { readonly offset: number; readonly length: number }[]

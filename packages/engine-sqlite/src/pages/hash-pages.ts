@@ -12,12 +12,11 @@ export interface PagesToHash extends HashWork {
 }
 
 /**
- * Digests of all pages in order, a range at a time, made by several threads: SHA-256 of salt and page. The file may be read by
- * others meanwhile. No thread touches it once this has ended, however it ends. SOURCE_CHANGED, SOURCE_UNREADABLE.
+ * Digests of all pages in order, a range at a time, made by several threads. The file may be read by others meanwhile. No thread touches it once this has ended, however it ends. SOURCE_CHANGED, SOURCE_UNREADABLE.
  */
 export async function* hashPages(pages: PagesToHash): AsyncGenerator<Uint8Array> {
-  const { page_size, page_count, threads: count, source, fd, salt, zeros } = pages
-  const threads = Array.from({ length: count }, () => new HashThread({ fd, page_size, salt, zeros }))
+  const { page_size, page_count, threads: count, source, ...work } = pages
+  const threads = Array.from({ length: count }, () => new HashThread({ ...work, page_size }))
   try {
     const ranges = rangesOf(page_size * page_count, page_size)
     const under_way: Promise<HashReply>[] = []
@@ -53,7 +52,8 @@ class HashThread {
   constructor(work: HashWork) {
     const url = new URL('./hash-worker.ts', import.meta.url)
     const resourceLimits = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 32 }
-    this.#worker = new Worker(url, { workerData: work, execArgv: [], env: {}, name: 'salvor-digests', resourceLimits })
+    const execArgv = url.pathname.endsWith('.ts') ? ['--conditions=source'] : []
+    this.#worker = new Worker(url, { workerData: work, execArgv, env: {}, name: 'salvor-digests', resourceLimits })
     this.#worker.on('message', (reply: HashReply) => this.#waiting.shift()?.resolve(reply))
     this.#worker.on('error', (error) => this.#fail('an error', error))
     this.#worker.on('exit', (code) => this.#fail(`exit ${code}`))

@@ -1,20 +1,20 @@
 import { readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { DIGEST_BYTES, type HashRange, type HashReply, type HashWork } from './hash-messages.ts'
-import { PageDigester } from './page-digester.ts'
+import type { HashRange, HashReply, HashWork } from './hash-messages.ts'
+import { digestBytes, pageDigester } from './page-digester.ts'
 
 /** The body of one hashing thread: ranges of whole pages in, a digest for each page out. It reads, and opens nothing. */
-const { fd, page_size, salt, zeros } = workerData as HashWork
-const PIECE_PAGES = Math.max(1, Math.floor((1 << 20) / page_size))
-const piece = Buffer.alloc(PIECE_PAGES * page_size)
-const digester = new PageDigester(salt, page_size)
+const { fd, page_size, zeros, ...digesting } = workerData as HashWork
+const digester = pageDigester(digesting, page_size)
+const { piece } = digester
+const digest_bytes = digestBytes(digesting)
 
 function digestsOf({ offset, length }: HashRange): Buffer {
-  const digests = Buffer.alloc((length / page_size) * DIGEST_BYTES)
+  const digests = Buffer.alloc((length / page_size) * digest_bytes)
   for (let at = 0; at < length; at += piece.length) {
     const part = piece.subarray(0, Math.min(piece.length, length - at))
     readExactly(part, offset + at)
-    digester.digest(part, digests, (at / page_size) * DIGEST_BYTES)
+    digests.set(digester.digest(part.length), (at / page_size) * digest_bytes)
   }
   return digests
 }

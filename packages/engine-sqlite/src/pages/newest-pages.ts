@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Increment } from '@salvor/shared/ports/engine'
 import { assertRoom, withFullDisk } from '../scratch-copy.ts'
@@ -48,6 +48,13 @@ export class NewestPages implements Disposable {
     return this.#reach
   }
 
+  /** As if the pages behind the reach that did not come had come as the zeros that they are: then it does not matter what it is laid over. */
+  fillBehindReach(): void {
+    const { page_size, page_count } = this.head
+    ftruncateSync(this.#fd, page_count * page_size)
+    for (let page = this.#reach + 1; page <= page_count; page += 1) this.#pages.add(page)
+  }
+
   /** Puts those of `count` pages from `first` on that came into `into`, which begins with page `first`. */
   overlay(into: Buffer, first: number, count: number): void {
     const { page_size } = this.head
@@ -65,9 +72,9 @@ export class NewestPages implements Disposable {
     return this.#pages.count
   }
 
-  /** Neighbours among those that came, ascending. */
-  runs(): Generator<PageRun> {
-    return this.#pages.runs(Number.POSITIVE_INFINITY)
+  /** Neighbours among those that came, ascending, at most so many at once. */
+  runs(longest: number = Number.POSITIVE_INFINITY): Generator<PageRun> {
+    return this.#pages.runs(longest)
   }
 
   /** Bytes of the file: every page that came lies at `(number - 1) * page_size`. Gives how many there are; what lies between them is of no page. */

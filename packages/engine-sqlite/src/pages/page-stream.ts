@@ -1,10 +1,12 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { algorithmOf, type Digesting } from './digesting.ts'
 
-/** The first line of a `.pages` artifact (docs/format.md section 12). `salt`: of the digests of this state, hex. */
+/** The first line of a `.pages` artifact (docs/format.md section 12). */
 export interface PagesHead {
   readonly page_size: number
   readonly page_count: number
-  readonly salt: string
+  /** Of the digests of this state; null: it has none. */
+  readonly digesting: Digesting | null
 }
 
 const FORMAT = 'salvor-pages'
@@ -12,20 +14,24 @@ export const LONGEST_HEAD = 4096
 const LARGEST_PAGE = 65_536
 
 export function headLine(head: PagesHead): Buffer {
-  return Buffer.from(`${JSON.stringify({ format: FORMAT, version: 1, ...head })}\n`)
+  const { page_size, page_count, digesting } = head
+  const salt = digesting?.salt.toString('hex') ?? ''
+  const named = digesting === null || digesting.algorithm === 'sha256' ? {} : { algorithm: digesting.algorithm }
+  return Buffer.from(`${JSON.stringify({ format: FORMAT, version: 1, page_size, page_count, salt, ...named })}\n`)
 }
 
 /** The first line without its LF; null: it is not one of changed pages. */
 export function parseHead(line: Buffer): PagesHead | null {
   try {
-    const { format, version, page_size, page_count, salt } = JSON.parse(line.toString('utf8')) as Record<
-      string,
-      unknown
-    >
+    const head = JSON.parse(line.toString('utf8')) as Record<string, unknown>
+    const { format, version, page_size, page_count, salt } = head
     const size = Number(page_size)
     const known = format === FORMAT && version === 1 && size >= 512 && size <= LARGEST_PAGE && (size & (size - 1)) === 0
     if (!known || !Number.isInteger(page_count)) return null
-    return { page_size: size, page_count: Number(page_count), salt: typeof salt === 'string' ? salt : '' }
+    const algorithm = algorithmOf(head['algorithm'])
+    if (algorithm === null) return null
+    const digesting = typeof salt === 'string' && salt !== '' ? { algorithm, salt: Buffer.from(salt, 'hex') } : null
+    return { page_size: size, page_count: Number(page_count), digesting }
   } catch {
     return null
   }

@@ -2,6 +2,7 @@ import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { unusedRanges } from '../header.ts'
+import type { Digesting } from './digesting.ts'
 import type { PageSet } from './page-set.ts'
 import { groupHead, headLine, type PageRun } from './page-stream.ts'
 import type { StillFile } from './push-state.ts'
@@ -12,12 +13,12 @@ const RUN_BYTES = 1 << 20
 const GROUP_PAGES = 65_536
 
 /** Pushes these pages of a file as docs/format.md section 12 has them. */
-export async function pushPages(file: StillFile, pages: PageSet, salt: string): Promise<void> {
+export async function pushPages(file: StillFile, pages: PageSet, digesting: Digesting): Promise<void> {
   const { fd, page_size, page_count, sink, source } = file
   const zeros = unusedRanges(page_size * page_count, page_size)
   const longest = Math.max(1, Math.floor(RUN_BYTES / page_size))
   const buffer = Buffer.alloc(longest * page_size)
-  await sink.write(headLine({ page_size, page_count, salt }))
+  await sink.write(headLine({ page_size, page_count, digesting }))
   for (const group of grouped(pages.runs(longest))) {
     await sink.write(groupHead(group))
     for (const { first, count } of group) {

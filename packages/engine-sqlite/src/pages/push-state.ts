@@ -6,8 +6,8 @@ import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
 import { unusedRanges } from '../header.ts'
 import { changedPages } from './changed-pages.ts'
+import { type Digesting, SALT_BYTES } from './digesting.ts'
 import { DigestsReader, DigestsWriter } from './digests-file.ts'
-import { SALT_BYTES } from './hash-messages.ts'
 import { hashPages } from './hash-pages.ts'
 import { pushPages } from './push-pages.ts'
 
@@ -32,9 +32,14 @@ export interface PushedState {
 export async function pushWhole(file: StillFile): Promise<PushedState> {
   const { fd, page_size, page_count, sink, scratch_dir } = file
   const digests = join(scratch_dir, 'state.digests')
-  using writer = new DigestsWriter(digests, { page_size, page_count, salt: randomBytes(SALT_BYTES) })
+  const salt = randomBytes(SALT_BYTES)
+  using writer = new DigestsWriter(digests, { page_size, page_count, algorithm: 'nh128', salt })
   const size = page_size * page_count
   const zeros = unusedRanges(size, page_size)
+  if (sink.writePages && size > 0) {
+    await sink.writePages(fd, size, zeros, { page_size, salt, take: (some) => writer.add(some) })
+    return { digests, facts: { state_sha256: writer.state() } }
+  }
   const hashed = digestAll(file, writer, 1)
   // Neither may touch the file any more when this ends.
   const ended = await Promise.allSettled([size > 0 ? sink.writeFile(fd, size, zeros) : undefined, hashed])
@@ -50,15 +55,15 @@ export async function pushChanges(
 ): Promise<PushedState> {
   const { page_size, page_count, scratch_dir } = file
   using before = openParent(parent, file)
-  const { salt } = before.head
+  const { algorithm, salt } = before.head
   const digests = join(scratch_dir, 'state.digests')
-  using writer = new DigestsWriter(digests, { page_size, page_count, salt })
-  const changed = await changedPages(hashed(file, salt, threadsFor(2)), before, writer, page_count)
+  using writer = new DigestsWriter(digests, { page_size, page_count, algorithm, salt })
+  const changed = await changedPages(hashed(file, writer.digesting, threadsFor(2)), before, writer, page_count)
   if (changed.count === 0 && before.head.page_count === page_count && options.skipUnchanged) {
     return { digests: null, facts: {} }
   }
   assertFew(changed.count, file, parent)
-  await pushPages(file, changed, salt.toString('hex'))
+  await pushPages(file, changed, writer.digesting)
   return { digests, facts: { state_sha256: writer.state(), changed_pages: changed.count } }
 }
 
@@ -89,12 +94,12 @@ function openParent(parent: ParentBackup, { source, page_size }: StillFile): Dig
 }
 
 async function digestAll(file: StillFile, writer: DigestsWriter, threads: number): Promise<void> {
-  for await (const digests of hashed(file, writer.salt, threads)) writer.add(digests)
+  for await (const digests of hashed(file, writer.digesting, threads)) writer.add(digests)
 }
 
-function hashed({ fd, page_size, page_count, source }: StillFile, salt: Buffer, threads: number) {
+function hashed({ fd, page_size, page_count, source }: StillFile, digesting: Digesting, threads: number) {
   const zeros = unusedRanges(page_size * page_count, page_size)
-  return hashPages({ fd, page_size, page_count, salt, zeros, threads, source })
+  return hashPages({ ...digesting, fd, page_size, page_count, zeros, threads, source })
 }
 
 function threadsFor(most: number): number {

@@ -354,6 +354,11 @@ describe('a mistake is told with line, reason and fix', () => {
       '8: sources.two.compression.level: gzip has levels 1 to 9 → ',
     ],
     [
+      'compression by a source that sends nothing compressed',
+      app('compression: { at: source }'),
+      '8: sources.two.compression.at: filedb sources send nothing compressed → remove this key',
+    ],
+    [
       'a merge that the engine cannot do',
       app('at_max_chain: merge'),
       '8: sources.two.at_max_chain: chains of filedb backups cannot be merged yet → remove this key',

@@ -3,7 +3,12 @@ import type { EngineAdapter } from '@salvor/shared/ports/engine'
 import type { FleetSettings, SourceSettings } from '@salvor/shared/ports/service'
 import { RETENTION_CLASSES } from '@salvor/shared/vocabulary/backup'
 import { durationMs } from '@salvor/shared/vocabulary/amounts'
-import { ScheduledKinds, SourcePolicy, type ScheduledKind } from '@salvor/shared/vocabulary/source'
+import {
+  ScheduledKinds,
+  SourcePolicy,
+  type CompressionChoice,
+  type ScheduledKind,
+} from '@salvor/shared/vocabulary/source'
 import type { Adapters } from '../adapters/installed-adapters.ts'
 import { hashOf } from './config-hash.ts'
 import { suggestion } from './nearest.ts'
@@ -120,6 +125,11 @@ async function readSource(
   checkCopies(policy, path, around.storeNames, tree)
   if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
     tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
+  }
+  const { compression }: { readonly compression: CompressionChoice } = policy
+  if (compression.at === 'source' && (!adapter.compresses_at_source || able.called !== adapter.kind)) {
+    const reason = `${able.called} sources send nothing compressed`
+    tree.problems.add([...path, 'compression', 'at'], reason, 'remove this key')
   }
   if (policy.at_max_chain === 'merge' && !adapter.merges) {
     const reason = `chains of ${adapter.kind} backups cannot be merged yet`

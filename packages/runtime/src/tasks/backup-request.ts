@@ -21,7 +21,7 @@ export function backupRequest(
     keyring,
     encrypt: source.encrypt,
     allowPlain: source.plain_allowed ?? false,
-    compression: source.compression,
+    compression: { algorithm: source.compression.algorithm, level: source.compression.level },
     threads: config.threads,
     artifact: artifactKind(type === 'incremental' ? source.incremental_artifact : source.artifact),
     engine: source.engine,

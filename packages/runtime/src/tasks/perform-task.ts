@@ -1,9 +1,11 @@
 import type { TaskTable } from '@salvor/shared/ports/tasks'
 import { loadKeyring } from '../keyring-file.ts'
 import { ask } from './ask.ts'
+import { compact } from './compact.ts'
 import { exportBackup } from './export.ts'
 import { hook } from './hook.ts'
 import { inspect } from './inspect.ts'
+import { inspectChanges } from './inspect-changes.ts'
 import { inspectWal } from './inspect-wal.ts'
 import { listContents } from './list-contents.ts'
 import { merge } from './merge.ts'
@@ -15,8 +17,10 @@ import type { TaskBody, TaskContext } from './task-context.ts'
 const BODIES: { readonly [K in keyof TaskTable]: TaskBody<K> } = {
   snapshot,
   merge,
+  compact,
   inspect,
   'inspect-wal': inspectWal,
+  'inspect-changes': inspectChanges,
   hook,
   prove,
   ask,

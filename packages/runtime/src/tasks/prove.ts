@@ -4,11 +4,11 @@ import type { TaskContext } from './task-context.ts'
 
 /** Restores one backup, with what it stands on, into the sandbox, opens it with the real engine and runs the checks. The caller empties the sandbox. */
 export async function prove(
-  { source, chain, recovery: wanted }: TaskTable['prove']['input'],
+  { source, chain, recovery: wanted, changes }: TaskTable['prove']['input'],
   context: TaskContext,
 ): Promise<TaskTable['prove']['output']> {
   const { clock, config, signal } = context
-  const options = { recovery: wanted, proof_follows: true } as const
+  const options = { recovery: wanted, changes, proof_follows: true } as const
   const { engine, target, restored, recovery, engine_facts, ...took } = await restoreToScratch(
     source,
     chain,

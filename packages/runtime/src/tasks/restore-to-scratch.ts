@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import type { Engine, RecoveryRequest, RestoreFacts, SnapshotFacts } from '@salvor/shared/ports/engine'
-import type { CopyAddress, RecoveryInput } from '@salvor/shared/ports/tasks'
+import type { ChangesInput, CopyAddress, RecoveryInput } from '@salvor/shared/ports/tasks'
 import { joinProgress } from './joined-progress.ts'
 import { openChain } from './open-chain.ts'
+import { openChanges } from './open-changes.ts'
 import { openRecovery } from './open-recovery.ts'
 import { assertRoom, walBytes } from './room.ts'
 import { engineOfBackup, type TaskContext } from './task-context.ts'
@@ -20,6 +21,7 @@ export interface RestoredToScratch {
 
 export interface ScratchOptions {
   readonly recovery?: RecoveryInput | undefined
+  readonly changes?: ChangesInput | undefined
   readonly proof_follows?: true
   /** Throws where the engine cannot do what comes next: before a byte moves. */
   readonly needs?: (engine: Engine, kind: string) => void
@@ -30,7 +32,7 @@ export async function restoreToScratch(
   source: string,
   addresses: readonly CopyAddress[],
   context: TaskContext,
-  { recovery: wanted, proof_follows, needs }: ScratchOptions = {},
+  { recovery: wanted, changes, proof_follows, needs }: ScratchOptions = {},
 ): Promise<RestoredToScratch> {
   const { clock, scratch_dir, signal } = context
   const progress = joinProgress(context.progress)
@@ -40,9 +42,10 @@ export async function restoreToScratch(
   const engine = await engineOfBackup(source, manifest.engine, { ...context, progress: progress.engine })
   needs?.(engine, manifest.engine)
   const target = join(scratch_dir, 'restored')
-  const { increments } = chain
+  await using later = await openChanges(changes, source, context)
+  const increments = [...chain.increments, ...later.increments]
   const { engine_facts } = manifest
-  const newest = increments.at(-1)?.engine_facts ?? engine_facts
+  const newest = chain.increments.at(-1)?.engine_facts ?? engine_facts
   const began = clock.monotonicMs()
   await using opened = wanted ? await openRecovery(wanted, source, context) : null
   const recovery = opened?.request

@@ -16,18 +16,18 @@ export async function restore(
   input: TaskTable['restore']['input'],
   context: TaskContext,
 ): Promise<TaskTable['restore']['output']> {
-  const { source, target, in_place, tablespaces, parts, recovery: wanted, changes, start } = input
+  const { source, target, in_place, delta, tablespaces, parts, recovery: wanted, changes, start } = input
   const progress = joinProgress(context.progress)
   await using chain = await openChain(input.chain, source, context, progress.bytes)
   const { manifest, content } = chain.full
   const engine = await engineOfBackup(source, manifest.engine, { ...context, progress: progress.engine })
-  if (target !== STREAM) await engine.assertTarget(target, in_place)
   const { engine_facts } = manifest
+  if (target !== STREAM) await engine.assertTarget(target, in_place, delta && { delta, engine_facts })
   if (start) await assertStartable(engine, manifest.engine, chain.increments.at(-1)?.engine_facts ?? engine_facts)
   await using recovery = wanted ? await openRecovery(wanted, source, context) : null
   await using later = await openChanges(changes, source, context)
   const increments = [...chain.increments, ...later.increments]
-  const request = { target, in_place, increments, engine_facts, tablespaces, parts, recovery: recovery?.request }
+  const request = { target, in_place, delta, increments, engine_facts, tablespaces, parts, recovery: recovery?.request }
   if (target === STREAM) {
     if (!context.output) throw new SalvorError('USAGE', { reason: 'a service has no output', command: 'restore' })
     if (increments.length > 0 || recovery) await assertRoom(context.scratch_dir, chain.source_bytes + walBytes(wanted))

@@ -39,7 +39,9 @@ export async function openStore(context: TaskContext, name: string): Promise<Ope
 
 export function engineContext(source: string, context: TaskContext): EngineContext {
   const { scratch_dir, log, clock, config, progress } = context
-  return { source, scratch_dir, log, now: () => clock.now(), progress, server_programs: config.server_programs }
+  const { server_programs, settings } = config
+  const compress_at_source = settings.sources.get(source)?.compression.at === 'source'
+  return { source, scratch_dir, log, now: () => clock.now(), progress, server_programs, compress_at_source }
 }
 
 /** The engine that a backup was taken with: of its source, or alone where the source is gone or has another engine by now. */

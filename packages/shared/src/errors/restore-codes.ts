@@ -9,6 +9,12 @@ export const RESTORE_CODES = {
     'nothing was put in place; look at the reason and run it again',
     false,
   ),
+  DELTA_REFUSED: row('{target} is not restored onto with --delta: {reason}', '{fix}', false, 2),
+  DELTA_BROKEN_OFF: row(
+    'The delta restore into {target} broke off: {reason}',
+    'what is there is half old and half new, and no server starts in it: run the same again, or restore to a new place',
+    false,
+  ),
   HOOK_FAILED: row('{source}: the {which} hook failed: {how}', 'look at its output in the log', false),
   NO_SERVER_HERE: row('No server can be started on this machine: {missing} is missing', '{fix}', false, 2),
   RECOVERY_FAILED: row(
@@ -51,5 +57,11 @@ export const RESTORE_CODES = {
   ),
   RECOVERY_NOT_PROVEN: row('{source} does not come back to {to}: {reason}', 'salvor window {source}', false, 4),
   CHANGES_MISSING: row('{source}: the change set {name} is not stored', 'salvor window {source}', false),
+  CHANGES_DAMAGED: row(
+    '{source}: {count} change sets are missing or damaged in {store}, the first {first}: {reason}',
+    'salvor window {source}',
+    false,
+    4,
+  ),
   TARGET_OUTSIDE_WINDOW: row('{source} cannot be restored to {target}: {reason}', 'salvor window {source}', false, 2),
 } as const satisfies Record<string, ErrorRow>

@@ -28,11 +28,15 @@ export const JOBS = {
   }),
   /** Puts a chain together as a new full, in the repository: `backup_id` is its last incremental. */
   'merge-chain': z.strictObject({ source: z.string(), backup_id: z.string() }),
+  /** Makes change sets of those of a minute, an hour, a day. whole: of all that are stored, not only of the last day or two. */
+  'compact-changes': z.strictObject({ source: z.string(), whole: z.boolean() }),
   'restore-backup': z.strictObject({
     backup_id: z.string(),
     store: z.string().nullable(),
     target: z.string(),
     in_place: z.boolean(),
+    /** PostgreSQL: only what differs from what is there is written; `any`: whatever cluster that is. */
+    delta: z.enum(['same', 'any']).optional(),
     /** PostgreSQL: WAL is replayed on the backup, up to the target. */
     recovery: z
       .strictObject({ target: RecoveryTarget, timeline: z.number().nullable(), pause: z.boolean() })
@@ -87,6 +91,7 @@ export const JOB_RULES: { readonly [J in JobName]: JobRule } = {
   'check-stores': { service: 'scheduler', max_failures: 1_000_000, backoff_ms: 60_000, concurrency: 1, pooled: false },
   'take-backup': { service: 'backup-worker', max_failures: 4, backoff_ms: 15_000, concurrency: 2, pooled: true },
   'merge-chain': { service: 'backup-worker', max_failures: 4, backoff_ms: 60_000, concurrency: 1, pooled: true },
+  'compact-changes': { service: 'backup-worker', max_failures: 30, backoff_ms: 60_000, concurrency: 1, pooled: true },
   'restore-backup': { service: 'backup-worker', max_failures: 1, backoff_ms: 15_000, concurrency: 1, pooled: true },
   'verify-copy': { service: 'verifier', max_failures: 5, backoff_ms: 15_000, concurrency: 1, pooled: false },
   'replicate-copy': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },

@@ -1,3 +1,13 @@
+/** Digests of the pages of a file (docs/format.md section 15, nh128), made by the threads that have its bytes at hand. */
+export interface PageDigesting {
+  /** Bytes: a power of 2 from 512 to 65536. */
+  readonly page_size: number
+  /** 16 bytes. */
+  readonly salt: Uint8Array
+  /** Gets 16 bytes for each of the pages that follow, in order; valid until it returns. */
+  take(digests: Uint8Array): void
+}
+
 /** Where an engine puts the bytes of a snapshot. The repository compresses, encrypts and hashes them on all cores. */
 export interface SnapshotSink {
   /** Takes bytes in order; they are copied before it returns. A promise: wait for it before the next call (the workers are behind). */
@@ -11,6 +21,22 @@ export interface SnapshotSink {
     size: number,
     zeros?: readonly { readonly offset: number; readonly length: number }[],
   ): Promise<void>
+  /**
+   * `writeFile` of whole pages, with their digests: all were given when it resolves. Used alone. Absent: this sink makes none, so the engine
+   * reads the file once more for them.
+   */
+  writePages?(
+    fd: number,
+    size: number,
+    zeros: readonly { readonly offset: number; readonly length: number }[],
+    digesting: PageDigesting,
+  ): Promise<void>
+}
+
+/** Bytes in order, of which the taker may leave some out. */
+export interface SkippableBytes extends AsyncIterable<Uint8Array> {
+  /** What comes next begins `count` bytes behind the end of the last chunk. For the taker of a chunk, before it asks for another. */
+  skip(count: number): void
 }
 
 /** The plain bytes of a stored artifact; no byte is handed out that does not match the signed index. */
@@ -18,6 +44,11 @@ export interface ArtifactContent {
   readonly size: number
   /** In order. A chunk is valid until the next one is asked for. */
   chunks(signal: AbortSignal): AsyncIterable<Uint8Array>
+  /**
+   * In order from `from` on; what is skipped is neither fetched nor decoded where that saves something, so the checksum of the whole
+   * is not looked at: each frame is compared with the signed index. Absent: everything is read.
+   */
+  skim?(from: number, signal: AbortSignal): SkippableBytes
   /** Writes every byte to its own offset of `fd`, in parallel, each once. */
   writeTo(fd: number, signal: AbortSignal): Promise<void>
 }

@@ -4,7 +4,7 @@ import type { Failure, Run, RunProgress, RunState } from '../vocabulary/run.ts'
 import type { ScheduledKind } from '../vocabulary/source.ts'
 import type { ServiceName } from '../vocabulary/service.ts'
 import type { Verification } from '../vocabulary/verification.ts'
-import type { ChangeSetFile, ChangeStreamState, StoredChangeSet } from '../vocabulary/change-set.ts'
+import type { ChangeSetFile, ChangeSetNames, ChangeStreamState, StoredChangeSet } from '../vocabulary/change-set.ts'
 import type { StoredWal, WalFile, WalGap, WalKind, WalPosition, WalStreamState } from '../vocabulary/wal.ts'
 import type { CatalogFigures } from './catalog-figures.ts'
 import type { EventType, NewEvent, SalvorEvent } from '../messages/events.ts'
@@ -163,6 +163,10 @@ export interface CatalogTransaction {
 
   /** A change set that a store has. The same again changes nothing. */
   recordChangeSet(set: ChangeSetFile, store: string): Promise<void>
+  /** They are to be deleted from a store: nobody is given them any more, but who asks for the leaving ones. */
+  leaveChangeSets(sets: ChangeSetNames): Promise<void>
+  /** Of sets that were deleted from a store, or are not there as they should. */
+  forgetChangeSets(sets: ChangeSetNames): Promise<void>
   /** Replaces what the source's change stream said before. */
   recordChangeStream(state: Omit<ChangeStreamState, 'at'>): Promise<void>
 }
@@ -179,6 +183,12 @@ export interface ChangeSetFilter {
   readonly source: string
   readonly name?: string
   readonly store?: string
+  /** Of their `to_at`: not before it. */
+  readonly since?: Instant
+  /** Of their `to_at`: before it. */
+  readonly until?: Instant
+  /** Only those that are on their way out. Default: only the others. */
+  readonly leaving?: boolean
 }
 
 /**

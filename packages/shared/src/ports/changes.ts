@@ -45,6 +45,16 @@ export interface ChangeSink {
   progress(progress: ChangeProgress): void
 }
 
+/** Change sets that followed each other, as one. Room is freed when it is disposed. */
+export interface CompactedPages extends AsyncDisposable {
+  readonly page_size: number
+  /** Of the database in the state that they bring. */
+  readonly page_count: number
+  readonly pages: number
+  /** The plain bytes, from the beginning each time it is called. */
+  content(): Iterable<Uint8Array>
+}
+
 /** The continuous changes of a source whose engine tells pages. */
 export interface ChangeSource {
   /** Follows until the signal aborts or something fails; never resolves by itself. Retryable errors: call it again. */

@@ -5,9 +5,10 @@ import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
 import type { ArtifactContent, SnapshotSink } from './artifact.ts'
+import type { FoundFiles } from './files.ts'
 import type { Log } from './log.ts'
-import type { ChangeSource } from './changes.ts'
-import type { BackupEntry, ExportFormat, ExportedFile, RestoredAnswer, StateReader, StoredState } from './reading.ts'
+import type { ChangeSource, CompactedPages } from './changes.ts'
+import type { BackupEntry, ExportedFile, ExportRequest, RestoredAnswer, StateReader, StoredState } from './reading.ts'
 import type { WalSource } from './wal.ts'
 
 /** What a source is, seen without changing it. */
@@ -94,6 +95,11 @@ export interface RestoreRequest {
   /** A new place: file (SQLite), folder (PostgreSQL), or URL of a server (logical backups of it). Checked by `assertTarget` before a byte moves. */
   readonly target: string
   readonly in_place: boolean
+  /**
+   * PostgreSQL: what is in the target is laid over, and only what differs is written; an empty or missing one is filled as ever.
+   * `same`: a data folder of the same cluster; `any`: of whichever.
+   */
+  readonly delta?: 'same' | 'any' | undefined
   /** Incrementals on top of the content, oldest first; absent: none. The state that comes back is the last one's. */
   readonly increments?: readonly Increment[]
   /** Of the content: of the full. */
@@ -117,14 +123,9 @@ export interface RestoreParts {
   readonly tables?: readonly string[] | undefined
 }
 
-export interface ExportRequest {
-  /** What `restore` brought into a private place. It is changed by the export, and of no use afterwards. */
-  readonly restored: string
-  /** A new, private folder that takes the files. */
-  readonly folder: string
-  /** sql: statements that make everything anew. csv: a file for each table, with a header. */
-  readonly format: ExportFormat
-  readonly parts?: RestoreParts | undefined
+/** A delta restore, for a look at its target. */
+export interface LaidOver {
+  readonly delta: NonNullable<RestoreRequest['delta']>
   readonly engine_facts: SnapshotFacts['engine_facts']
 }
 
@@ -145,6 +146,8 @@ export interface EngineContext {
   readonly progress: (progress: RunProgress) => void
   /** Folders where server programs are looked for first (verifier.postgres_bin). */
   readonly server_programs: readonly string[]
+  /** The source compresses what it sends, where it can. Absent: it need not. */
+  readonly compress_at_source?: boolean
   /** Those of `EngineAdapter.variables` that are set. Absent: none is. */
   readonly environment?: Readonly<Record<string, string>> | undefined
 }
@@ -155,14 +158,6 @@ export interface SetUpStep {
   /** Where the lines belong: a program, a file. */
   readonly where: string
   readonly lines: readonly string[]
-}
-
-/** The files of a source that names several with `paths`. */
-export interface FoundFiles<C> {
-  /** `relative`: parts divided by `/`, below the folder that all paths share; ascending, each once. */
-  readonly files: readonly { readonly relative: string; readonly config: C }[]
-  /** What lies there and cannot be taken. */
-  readonly left_out: readonly { readonly file: string; readonly reason: string }[]
 }
 
 /** One source of an engine. Errors are SalvorErrors of the SOURCE_, RESTORE_ and CANNOT_ groups. */
@@ -188,6 +183,11 @@ export interface Engine {
   readonly wal?: WalSource
   /** The pages that change, all the time. Absent: they cannot be followed. */
   readonly changes?: ChangeSource
+  /**
+   * Puts change sets that followed each other together, the newest first, in the form of one: the source is not touched. ARTIFACT_CORRUPT. Absent:
+   * it has none.
+   */
+  compactChanges?(sets: readonly Increment[], signal: AbortSignal): Promise<CompactedPages>
 
   /**
    * Pushes the state of the last of `increments` in the artifact form of a full, from the artifacts alone: the source is not touched.
@@ -201,7 +201,7 @@ export interface Engine {
    */
   stateMark?(): Promise<string | null>
   /** Refuses a target that is not empty, in use, or (in place) not what it takes it for; writes nothing. */
-  assertTarget(target: string, inPlace: boolean): Promise<void>
+  assertTarget(target: string, inPlace: boolean, laidOver?: LaidOver): Promise<void>
   /** A copy of a stopped target, for the pre_restore backup before a restore in place. */
   offlineSnapshot(target: string, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts>
   /** Writes into a new place beside the target, checks it, then puts it in place; a failure leaves what was there. */
@@ -277,6 +277,8 @@ export interface EngineAdapter<C = unknown> {
   limits?(this: void, config: C): { readonly types: EngineAdapter['types']; readonly called: string } | null
   /** Its `merge` is there: chains can be put together in the repository. */
   readonly merges?: true
+  /** Its sources can be asked to compress what they send (`EngineContext.compress_at_source`). */
+  readonly compresses_at_source?: true
   /** A restore in place leaves what was there beside the target, under another name, until a person removes it. */
   readonly keeps_former?: true
   /** Variables of the environment that say where a client's own files are. */
@@ -289,6 +291,6 @@ export interface EngineAdapter<C = unknown> {
    */
   findFiles?(this: void, paths: readonly string[]): Promise<FoundFiles<C>>
   open(config: C, context: EngineContext): Engine
-  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `restore`, `openState`, `askRestored` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
+  /** Opens for `assertTarget`, `offlineSnapshot`, `merge`, `compactChanges`, `restore`, `openState`, `askRestored` and `prove` only, of a source that the configuration no longer names. Absent: `open` with the empty config, if `schema` takes it. */
   openForRestore?(context: EngineContext): Engine
 }

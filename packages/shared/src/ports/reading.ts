@@ -1,5 +1,5 @@
 import type { ArtifactFrames } from './artifact.ts'
-import type { Increment } from './engine.ts'
+import type { Increment, RestoreParts, SnapshotFacts } from './engine.ts'
 
 /** A state as it lies in the stores: a full, and what changed since. */
 export interface StoredState {
@@ -47,4 +47,15 @@ export interface ExportedFile {
   readonly what: string
   /** Of one table; null: the file is more than rows. */
   readonly rows: number | null
+}
+
+export interface ExportRequest {
+  /** What `restore` brought into a private place. It is changed by the export, and of no use afterwards. */
+  readonly restored: string
+  /** A new, private folder that takes the files. */
+  readonly folder: string
+  /** sql: statements that make everything anew. csv: a file for each table, with a header. */
+  readonly format: ExportFormat
+  readonly parts?: RestoreParts | undefined
+  readonly engine_facts: SnapshotFacts['engine_facts']
 }

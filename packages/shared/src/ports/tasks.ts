@@ -1,11 +1,12 @@
 import type { RestoredAnswer } from './reading.ts'
 import type { Backup, BackupType, RetentionClass } from '../vocabulary/backup.ts'
+import type { ChangeSetFile, CompactedPiece } from '../vocabulary/change-set.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
-import type { RestoreParts } from './engine.ts'
+import type { RestoreParts, RestoreRequest } from './engine.ts'
 import type { BackupEntry, ExportedFile, ExportFormat } from './reading.ts'
-import type { RunProgress } from '../vocabulary/run.ts'
+import type { Failure, RunProgress } from '../vocabulary/run.ts'
 import type { Check } from '../vocabulary/verification.ts'
 
 /** A recovery to a point in time: what to fetch, and how far to replay it. */
@@ -32,6 +33,13 @@ export interface WalFault {
   readonly reason: string
 }
 
+/** A change set that is not in a store as the catalog says: the `n`-th that was asked for, from 0. */
+export interface ChangeSetFault {
+  readonly n: number
+  readonly missing: boolean
+  readonly reason: string
+}
+
 /** Change sets to lay over a backup, oldest first. */
 export interface ChangesInput {
   readonly recovers_to: Instant
@@ -43,6 +51,15 @@ export interface ChangesInput {
     readonly to_at: Instant
     readonly state_sha256: string | null
   }[]
+}
+
+/** One change set that is to be made of others. */
+export interface CompactionInput {
+  /** Oldest first. */
+  readonly sets: ChangesInput['sets']
+  readonly piece: Omit<CompactedPiece, 'page_count' | 'pages'>
+  /** Of the last of them. */
+  readonly page_count: number
 }
 
 /** Heavy halves of jobs. Each runs in a child process of its own, so that the service's event loop stays free and a crash is one run's. */
@@ -103,6 +120,12 @@ export interface TaskTable {
     }
     output: { readonly backup: Backup; readonly notices: readonly string[] }
   }
+  /** Makes change sets of others and writes them into `store`. One that fails by what its sets hold holds up no other. */
+  compact: {
+    input: { readonly source: string; readonly store: string; readonly compactions: readonly CompactionInput[] }
+    /** In the order of the input. */
+    output: { readonly made: readonly (ChangeSetFile | Failure)[] }
+  }
   /** Compares stored bytes with the manifest (checksum), or decodes every frame and side object (decode). */
   inspect: {
     input: CopyAddress & { readonly level: 'checksum' | 'decode' }
@@ -117,6 +140,20 @@ export interface TaskTable {
     }
     output: { readonly decoded: number; readonly faults: readonly WalFault[] }
   }
+  /** The same of change sets. */
+  'inspect-changes': {
+    input: {
+      readonly source: string
+      readonly store: string
+      readonly sets: readonly {
+        readonly base: string
+        readonly name: string
+        readonly document_sha256: string
+        readonly decode: boolean
+      }[]
+    }
+    output: { readonly decoded: number; readonly faults: readonly ChangeSetFault[] }
+  }
   /** Restores the last of a chain into a sandbox, opens it with the real engine, runs the checks, removes it. */
   prove: {
     input: {
@@ -124,6 +161,8 @@ export interface TaskTable {
       readonly chain: readonly CopyAddress[]
       /** WAL is replayed on it, to a target, before it is opened. */
       readonly recovery?: RecoveryInput | undefined
+      /** They are laid over it. */
+      readonly changes?: ChangesInput | undefined
     }
     output: {
       readonly checks: readonly Check[]
@@ -173,6 +212,7 @@ export interface TaskTable {
       readonly chain: readonly CopyAddress[]
       readonly target: string
       readonly in_place: boolean
+      readonly delta?: RestoreRequest['delta']
       readonly recovery?: RecoveryInput | undefined
       /** A server is run on it to the target, and stopped. */
       readonly start?: boolean | undefined

@@ -42,12 +42,26 @@ export interface ChangeSetFile extends ChangePiece {
   readonly source_bytes: number
   /** SHA-256 of the signed document that describes it. */
   readonly document_sha256: string
+  /** Of a compacted set: SHA-256 of the document of the set that brought its state first, the last of those it was made of. Null: of none. */
+  readonly brings_state_of: string | null
   readonly stored_at: Instant
 }
+
+/** A set that is made of several that followed each other. */
+export type CompactedPiece = ChangePiece & { readonly brings_state_of: string }
 
 /** A change set in one store. */
 export interface StoredChangeSet extends ChangeSetFile {
   readonly store: string
+  /** Since when it is to be deleted there; null: it is not. */
+  readonly leaving_at: Instant | null
+}
+
+/** Sets of one source in one store. */
+export interface ChangeSetNames {
+  readonly source: string
+  readonly store: string
+  readonly names: readonly { readonly base: string; readonly name: string }[]
 }
 
 /** How the change stream of a source was doing when it last said so. */
@@ -66,12 +80,27 @@ export interface ChangeStreamState {
   readonly at: Instant
 }
 
-const NAME = /^\d{8}T\d{12}Z-\d{8}T\d{12}Z$/
+const NAME = /^\d{8}T\d{12}Z-\d{8}T\d{12}Z(-compacted)?$/
 
-/** `20251127T203930294774Z-20251127T203931294774Z`. Two sets of one source never end at the same microsecond. */
-export function changeSetName({ from_at, to_at }: Pick<ChangePiece, 'from_at' | 'to_at'>): string {
+/**
+ * `20251127T203930294774Z-20251127T203931294774Z`, and `-compacted` behind it where it was made of others. Two sets of one source never
+ * end at the same microsecond.
+ */
+export function changeSetName({
+  from_at,
+  to_at,
+  brings_state_of,
+}: Pick<ChangePiece, 'from_at' | 'to_at'> & { readonly brings_state_of?: string | null | undefined }): string {
   const short = (at: Instant): string => at.replaceAll(/[-:.]/g, '')
-  return `${short(from_at)}-${short(to_at)}`
+  return `${short(from_at)}-${short(to_at)}${brings_state_of ? '-compacted' : ''}`
+}
+
+/** Names the state that a set brings, whichever sets it comes back by: what `previous` of the next one says. */
+export function stateOf({
+  brings_state_of,
+  document_sha256,
+}: Pick<ChangeSetFile, 'brings_state_of' | 'document_sha256'>): string {
+  return brings_state_of ?? document_sha256
 }
 
 /** Names come from stores. */

@@ -33,14 +33,23 @@ export const Retention = z.strictObject(
 export const CopyRule = z.union([z.literal('all'), z.array(z.enum([...RETENTION_CLASSES, 'wal', 'changes']))])
 const Level = z.enum(VERIFICATION_LEVELS)
 
-/** Compression of new artifacts. zstd levels 1 to 19; gzip for those who must open it with gzip. */
+/**
+ * Compression of new artifacts. zstd levels 1 to 19; gzip for those who must open it with gzip. `at: source` asks the source to
+ * compress what it sends, too: less on the network, more load on its host.
+ */
 export const Compression = z.union([
   z.enum(['zstd', 'gzip']).transform((algorithm) => ({ algorithm, level: algorithm === 'zstd' ? 1 : 6 })),
-  z.strictObject({ algorithm: z.enum(['zstd', 'gzip']).default('zstd'), level: z.int().min(1).max(19).default(1) }),
+  z.strictObject({
+    algorithm: z.enum(['zstd', 'gzip']).default('zstd'),
+    level: z.int().min(1).max(19).default(1),
+    at: z.enum(['worker', 'source']).optional(),
+  }),
 ])
 export interface CompressionChoice {
   readonly algorithm: 'zstd' | 'gzip'
   readonly level: number
+  /** Where it begins. Absent: on the worker. */
+  readonly at?: 'worker' | 'source' | undefined
 }
 
 /** A program and its arguments: no shell reads it. */

@@ -26,6 +26,7 @@ function set(n: number, source = 'clinic'): ChangeSetFile {
     size_bytes: 1000,
     source_bytes: 49_200,
     document_sha256: 'ef'.repeat(32),
+    brings_state_of: n === 2 ? '01'.repeat(32) : null,
     stored_at: AT,
   }
 }
@@ -46,7 +47,7 @@ export function changesContract(open: OpenCatalog): void {
         for (const n of [2, 0, 1]) await tx.recordChangeSet(set(n), store)
         await tx.recordChangeSet(set(9, 'desk'), store)
       })
-    const rows = [0, 1, 2].map((n) => ({ ...set(n), store: 's3' }))
+    const rows = [0, 1, 2].map((n) => ({ ...set(n), store: 's3', leaving_at: null }))
     expect(await all(catalog.changeSets({ source: 'clinic', store: 's3' }))).toEqual(rows)
     expect((await all(catalog.changeSets({ source: 'clinic' }))).map(({ store }) => store)).toEqual([
       'local',
@@ -64,6 +65,33 @@ export function changesContract(open: OpenCatalog): void {
     })
     const names = (await all(catalog.changeSets({ source: 'many' }))).map(({ name }) => name)
     expect([names.length, new Set(names).size, names.at(-1)]).toEqual([2_100, 2_100, 'set-2099'])
+  })
+
+  test('sets that leave a store are given to nobody who does not ask for them, and are forgotten there alone', async () => {
+    await using place = await open()
+    const { catalog } = place
+    await catalog.transaction(CLI, async (tx) => {
+      for (const n of [0, 1, 2, 3]) for (const store of ['s3', 'local']) await tx.recordChangeSet(set(n), store)
+    })
+    const { base } = set(0)
+    const names = (store: string, ...numbers: number[]) => {
+      return { source: 'clinic', store, names: numbers.map((n) => ({ base, name: `set-${n}` })) }
+    }
+    const seen = async (filter: Partial<Parameters<typeof catalog.changeSets>[0]>): Promise<string> =>
+      (await all(catalog.changeSets({ source: 'clinic', store: 's3', ...filter }))).map(({ name }) => name).join(' ')
+    await catalog.transaction(CLI, (tx) => tx.leaveChangeSets(names('s3', 1, 3)))
+    expect(await seen({})).toBe('set-0 set-2')
+    expect(await seen({ store: 'local' })).toBe('set-0 set-1 set-2 set-3')
+    expect(await seen({ leaving: true })).toBe('set-1 set-3')
+    expect(await seen({ since: set(1).to_at })).toBe('set-2')
+    expect(await seen({ until: set(2).to_at })).toBe('set-0')
+    const [first] = await all(catalog.changeSets({ source: 'clinic', store: 's3', leaving: true }))
+    expect(first!.leaving_at! <= (await catalog.now())).toBe(true)
+    await catalog.transaction(CLI, (tx) => tx.leaveChangeSets(names('local', 3)))
+    expect((await catalog.lastChangeSet('clinic'))?.name).toBe('set-2')
+    await catalog.transaction(CLI, (tx) => tx.forgetChangeSets(names('s3', 1, 2)))
+    expect([await seen({}), await seen({ leaving: true })]).toEqual(['set-0', 'set-3'])
+    expect(await seen({ store: 'local' })).toBe('set-0 set-1 set-2')
   })
 
   test('what a change stream says replaces what it said before', async () => {

@@ -104,7 +104,9 @@ export async function startRestored(major: PostgresMajor, dataDir: string): Prom
     cpSync(dataDir, server.dataDir, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true })
     for (const name of ['', ...readdirSync(server.dataDir, { recursive: true, encoding: 'utf8' })]) {
       const path = join(server.dataDir, name)
-      own(path, lstatSync(path).isDirectory() ? 0o700 : 0o600)
+      const found = lstatSync(path)
+      // A link leads to a tablespace, which is the caller's.
+      if (!found.isSymbolicLink()) own(path, found.isDirectory() ? 0o700 : 0o600)
     }
     await server.start()
     left.add(folder)

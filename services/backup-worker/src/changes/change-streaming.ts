@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { changeStores } from '@salvor/policy/copies'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
-import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
+import { stateOf, type StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { claimSource } from '../claim-source.ts'
 import type { StreamKind } from '../stream-sources.ts'
@@ -35,7 +35,7 @@ async function followSource(deps: Deps, name: string, health: ChangeHealth, sign
   const folder = join(deps.settings().data_dir, 'changes-spool', name)
   const last = await deps.catalog.lastChangeSet(name)
   const sink = new ChangeStoreSink(deps, source, { store, folder, last, health, signal: both })
-  health.storedLast(last?.document_sha256 ?? null)
+  health.storedLast(last && stateOf(last))
   const resume = last && { ...last, to_at: await coveredBy(deps, last) }
   deps.log.info({ source: name, store, from: resume?.to_at ?? null }, 'following changes')
   try {
@@ -48,8 +48,9 @@ async function followSource(deps: Deps, name: string, health: ChangeHealth, sign
 }
 
 /** Up to when it is known that nothing was committed behind a set. */
-async function coveredBy({ catalog }: Deps, { source, to_at, document_sha256 }: StoredChangeSet): Promise<Instant> {
+async function coveredBy({ catalog }: Deps, last: StoredChangeSet): Promise<Instant> {
+  const { source, to_at } = last
   const state = (await catalog.changeStreams()).find((stream) => stream.source === source)
-  const covered = state?.last_set === document_sha256 ? state.covered_until : null
+  const covered = state?.last_set === stateOf(last) ? state.covered_until : null
   return covered !== null && covered > to_at ? covered : to_at
 }

@@ -8,13 +8,13 @@ import { saveFirst } from '../save-first.ts'
 /** Restores a backup to a place on this machine; in place only after a backup of what is there. */
 export const restoreBackup: JobHandler<'restore-backup'> = {
   async handle(run, deps, signal, progress) {
-    const { backup_id, target, in_place, tablespaces, parts, recovery: wanted, start } = run.params
+    const { backup_id, target, in_place, delta, tablespaces, parts, recovery: wanted, start } = run.params
     const backup = await deps.catalog.backup(backup_id)
     const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
     const beyond = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : {}
     await using _quiet = in_place ? await keepQuiet(deps, backup.source, signal) : null
-    const input = { source: backup.source, chain, target, in_place, tablespaces, parts, ...beyond, start }
+    const input = { source: backup.source, chain, target, in_place, delta, tablespaces, parts, ...beyond, start }
     const restore = async () => {
       const saved = in_place ? await saveFirst(run, deps, backup.source, target, signal) : []
       const restored = await deps.tasks.run('restore', input, progress, signal)

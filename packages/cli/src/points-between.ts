@@ -1,0 +1,48 @@
+import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
+import type { Runtime } from '@salvor/runtime/open-runtime'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { instantTyped, pointsOf } from './choose-point.ts'
+import type { RecoveryInstants } from './recovery-instants.ts'
+
+/** A look at an instant reads each set since its backup, so that looking at all of many costs their square. */
+const MOST_INSTANTS = 500
+
+export interface Span {
+  readonly since?: string
+  readonly until?: string
+  /** Each instant of a change set, too, where they are not too many. */
+  readonly every: boolean
+}
+
+export interface PointsBetween {
+  /** The oldest first. */
+  readonly points: readonly AskedPoint[]
+  /** Instants of change sets in that time that were wanted and are left out. */
+  readonly left_out: number
+}
+
+/** The restore points of a time, with its very ends where WAL or change sets reach them. SOURCE_UNKNOWN, USAGE, and those of `pointsOf`. */
+export async function pointsBetween(
+  runtime: Runtime,
+  source: string,
+  { since, until, every }: Span,
+  instants: RecoveryInstants | null,
+): Promise<PointsBetween> {
+  const points = await pointsOf(runtime, source)
+  if (points === null) throw new SalvorError('SOURCE_UNKNOWN', { source })
+  const from = since === undefined ? null : instantTyped(runtime, '--since', since, 'find-change')
+  const to = until === undefined ? null : instantTyped(runtime, '--until', until, 'find-change')
+  const between = points.filter(({ at }) => (from === null || from <= at) && (to === null || at <= to))
+  const first = from === null ? null : (instants?.at(from) ?? null)
+  const last = instants?.at(to === null || to > instants.latest ? instants.latest : to) ?? null
+  const begins = first && first.at !== between[0]?.at ? [first] : []
+  const ends = last && last.at > (between.at(-1) ?? first ?? { at: '' }).at ? [last] : []
+  const coarse = [...begins, ...between, ...ends]
+  const [oldest, newest] = [coarse[0]?.at ?? '', coarse.at(-1)?.at ?? '']
+  const counted = every && instants?.counted ? instants.counted : []
+  const inside = counted.filter((at) => oldest < at && at < newest)
+  if (inside.length > MOST_INSTANTS) return { points: coarse, left_out: inside.length }
+  const known = new Set(coarse.map(({ at }) => at))
+  const fine = inside.filter((at) => !known.has(at)).flatMap((at) => instants?.at(at) ?? [])
+  return { points: [...coarse, ...fine].toSorted((a, b) => (a.at < b.at ? -1 : 1)), left_out: 0 }
+}

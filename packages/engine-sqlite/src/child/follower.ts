@@ -1,0 +1,252 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type Database from 'better-sqlite3'
+import type { Company } from './company.ts'
+import type { Line } from './line.ts'
+import { coded, type FollowRequest, type Report, type Ticks } from './messages.ts'
+import type { OpenSource } from './open-source.ts'
+import { goFirst } from './priority.ts'
+import { isBusy, untilFree } from './until-free.ts'
+
+/** The rest that is moved under the write lock: at most this, and only where the last pass was quick (its fsyncs). */
+const REST_BYTES = 1_000_000
+const REST_MS = 6
+/** The longest that writers are kept out while the parent reads the last frames. */
+const READ_MS = 6
+/** Looks for a moment in which nobody commits, before writers are kept out for it. */
+const QUIET_TRIES = 20
+/** What a lock of another program is waited for without giving the thread to the other followers. */
+const BUSY_MS = 25
+
+interface Progress {
+  readonly busy: number
+  readonly log: number
+  readonly checkpointed: number
+}
+
+interface Moment {
+  readonly at: Ticks
+  readonly version: number
+  readonly log: number
+  readonly checkpointed: number
+}
+
+class Reader {
+  readonly #begin: Database.Statement
+  readonly #read: Database.Statement
+  readonly #end: Database.Statement
+  #open = false
+
+  constructor(database: Database.Database) {
+    this.#begin = database.prepare('BEGIN')
+    this.#read = database.prepare('SELECT count(*) FROM sqlite_schema').pluck()
+    this.#end = database.prepare('ROLLBACK')
+  }
+  begin(): void {
+    if (this.#open) throw new Error('a snapshot is held already')
+    this.#begin.run()
+    this.#open = true
+    try {
+      untilFree(() => this.#read.get(), BUSY_MS)
+    } catch (error) {
+      this.end()
+      throw error
+    }
+  }
+  end(): void {
+    if (this.#open) this.#end.run()
+    this.#open = false
+  }
+}
+
+/**
+ * Keeps the write-ahead log from losing frames that the parent has not read: one snapshot is held until the next one is and
+ * everything between them was read. While a reader holds a snapshot whose frames are not all in the main file, nobody resets the
+ * log; while it holds one whose frames are, nobody moves later frames, so that the log is reset once at most.
+ */
+export class Follower {
+  readonly page_size: number
+  readonly #request: FollowRequest
+  readonly #line: Line
+  readonly #writer: Database.Database
+  readonly #lock: Database.Statement
+  readonly #unlock: Database.Statement
+  readonly #version: Database.Statement<[], number>
+  readonly #passive: Database.Statement<[], Progress>
+  readonly #noop: Database.Statement<[], Progress>
+  /** The snapshot that is held, and the reader for the next one. */
+  #held: Reader
+  #next: Reader
+  #seen = Number.NaN
+
+  constructor(source: OpenSource, request: FollowRequest, line: Line) {
+    this.#request = request
+    this.#line = line
+    const checkpointer = source.connect(BUSY_MS)
+    const writer = source.connect(BUSY_MS)
+    this.#held = new Reader(source.connect(BUSY_MS, 'read-only'))
+    this.#next = new Reader(source.connect(BUSY_MS, 'read-only'))
+    this.#passive = checkpointer.prepare('PRAGMA wal_checkpoint(PASSIVE)')
+    this.#noop = checkpointer.prepare('PRAGMA wal_checkpoint(NOOP)')
+    this.#writer = writer
+    this.#lock = writer.prepare('BEGIN IMMEDIATE')
+    this.#unlock = writer.prepare('ROLLBACK')
+    this.#version = writer.prepare<[], number>('PRAGMA data_version').pluck()
+    this.page_size = Number(writer.pragma('page_size', { simple: true }))
+  }
+
+  journalMode(): string {
+    return String(this.#writer.pragma('journal_mode', { simple: true }))
+  }
+
+  /** Holds the newest snapshot beside the one that is held. Its instant is exact: nobody committed around it. */
+  advance(): Report {
+    return this.#advanced(this.#moment())
+  }
+
+  read(hold: boolean): void {
+    this.#held.end()
+    ;[this.#held, this.#next] = [this.#next, this.#held]
+    if (!hold) this.#held.end()
+  }
+
+  /**
+   * Brings all frames into the main file while nobody commits, and holds that state: the next writer begins the log anew. What was
+   * committed since the last snapshot is reported first (`advanced`) and read by the parent meanwhile; one that is slow costs the try.
+   */
+  async reset(company: Company): Promise<Report> {
+    const { whole, lock_ms, late } = await company.alone(() => this.#movedAll())
+    if (late !== null) {
+      await late.read
+      this.read(true)
+    }
+    return { report: 'moved', whole, lock_ms }
+  }
+
+  async #movedAll() {
+    const begun = performance.now()
+    this.#checkpoint(this.#passive)
+    const quick = this.#request.may_move && performance.now() - begun < REST_MS
+    const stepBack = goFirst()
+    const locked = process.hrtime.bigint()
+    let whole = false
+    let late: { readonly read: Promise<unknown> } | null = null
+    try {
+      if (!this.#takeLock()) return { whole, lock_ms: 0, late }
+      try {
+        late = await this.#readRest(quick)
+        if (late === null && this.#isMoved(quick)) {
+          this.#next.begin()
+          this.read(true)
+          whole = true
+        }
+      } finally {
+        this.#dropLock()
+      }
+    } finally {
+      stepBack()
+    }
+    return { whole, lock_ms: Number(process.hrtime.bigint() - locked) / 1e6, late }
+  }
+
+  /** Under the write lock. Not null: the parent is late, or there is too much; it says when it has read. */
+  async #readRest(quick: boolean): Promise<{ readonly read: Promise<unknown> } | null> {
+    if (this.#dataVersion() === this.#seen) return null
+    const { log, checkpointed } = this.#checkpoint(this.#noop)
+    this.#line.report(this.#snapshot())
+    const read = this.#line.next()
+    if (!quick || (log - checkpointed) * this.page_size > REST_BYTES) return { read }
+    if (!(await Promise.race([read.then(() => true), pause(READ_MS).then(() => false)]))) return { read }
+    this.read(true)
+    return null
+  }
+
+  #isMoved(quick: boolean): boolean {
+    const seen = this.#checkpoint(this.#noop)
+    const rest = seen.log - seen.checkpointed
+    if (rest === 0) return true
+    if (!quick || rest * this.page_size > REST_BYTES) return false
+    const moved = this.#checkpoint(this.#passive)
+    return moved.busy === 0 && moved.log === moved.checkpointed
+  }
+
+  #moment(): Moment {
+    const moment = this.#quiet() ?? this.#keptOut()
+    if (moment === null) throw coded('SQLITE_BUSY', 'somebody commits all the time')
+    return moment
+  }
+
+  #quiet(): Moment | null {
+    for (let attempt = 1; attempt <= QUIET_TRIES; attempt += 1) {
+      const before = this.#dataVersion()
+      const { log, checkpointed } = this.#checkpoint(this.#noop)
+      this.#next.begin()
+      const at = process.hrtime.bigint()
+      if (this.#dataVersion() === before) return { at, version: before, log, checkpointed }
+      this.#next.end()
+    }
+    return null
+  }
+
+  #snapshot(): Report {
+    return this.#advanced(this.#exactly())
+  }
+
+  #advanced({ at, version, log, checkpointed }: Moment): Report {
+    const changed = version !== this.#seen
+    this.#seen = version
+    return { report: 'advanced', at, changed, log, checkpointed }
+  }
+
+  /** While writers are kept out. */
+  #exactly(): Moment {
+    const version = this.#dataVersion()
+    const { log, checkpointed } = this.#checkpoint(this.#noop)
+    this.#next.begin()
+    return { at: process.hrtime.bigint(), version, log, checkpointed }
+  }
+
+  /** Null: somebody else keeps writers out. */
+  #keptOut(): Moment | null {
+    const stepBack = goFirst()
+    try {
+      if (!this.#takeLock()) return null
+      try {
+        return this.#exactly()
+      } finally {
+        this.#dropLock()
+      }
+    } finally {
+      stepBack()
+    }
+  }
+
+  /**
+   * Never waits for long: a checkpoint of the application (RESTART, TRUNCATE) keeps writers out until our snapshot has moved on, which it
+   * would not do while we wait here.
+   */
+  #takeLock(): boolean {
+    try {
+      this.#lock.run()
+    } catch (error) {
+      if (isBusy(error)) return false
+      throw error
+    }
+    this.#line.note({ locked: true })
+    return true
+  }
+
+  #dropLock(): void {
+    this.#unlock.run()
+    this.#line.note({ locked: false })
+  }
+
+  #dataVersion(): number {
+    return untilFree(() => this.#version.get(), BUSY_MS) ?? Number.NaN
+  }
+
+  #checkpoint(statement: Database.Statement<[], Progress>): Progress {
+    const progress = statement.get()
+    if (!progress) throw new Error('wal_checkpoint gave no row')
+    return progress
+  }
+}
