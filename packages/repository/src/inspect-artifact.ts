@@ -3,13 +3,12 @@ import type { Store } from '@salvor/shared/ports/store'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import { openFeed } from './byte-feed.ts'
 import type { CheckList } from './check-list.ts'
-import { FrameFailure, type FramePool } from './frame-pool.ts'
+import { FrameFailure, FramePool } from './frame-pool.ts'
 import type { ArtifactIndex } from './frame-table.ts'
 import { StreamHash } from './hash.ts'
 import type { Manifest } from './manifest.ts'
 import { artifactKeyOf, corrupt, statArtifact } from './open-backup.ts'
 import { countProgress } from './progress.ts'
-import { openDecoders } from './read-artifact.ts'
 import { type FrameInFlight, frameReason, StoredFrames } from './stored-frames.ts'
 
 const CHUNK_BYTES = 1 << 20
@@ -79,8 +78,10 @@ export async function decodeArtifact(
     await checkArtifactBytes(list, request, signal)
     return list.add('frames', false, 'not decoded: the artifact has another size')
   }
-  await using pool = openDecoders(manifest, dataKey, threads)
-  const frames = new StoredFrames({ ...request, pool })
+  const { compression, frame_bytes: frameBytes } = manifest
+  await using pool = FramePool.open({ threads, compression, frameBytes })
+  if (dataKey) pool.memory.key.set(dataKey)
+  const frames = new StoredFrames({ ...request, pool, checksum: true })
   await list.run('frames', async () => {
     const bad = await badFrames(frames, pool, request, signal)
     if (bad.length > 0)

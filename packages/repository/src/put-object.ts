@@ -10,7 +10,7 @@ export async function putObject(
   signal: AbortSignal,
 ): Promise<string> {
   const hash = new StreamHash()
-  const writer = await store.create(key, {}, signal)
+  const writer = await store.create(key, { hashed: true }, signal)
   try {
     for await (const piece of pieces) {
       hash.update(piece)
@@ -25,7 +25,7 @@ export async function putObject(
 
 /** Ends a write and compares what the store says it holds with what was sent. */
 export async function finishObject(store: Store, writer: ObjectWriter, size: number, sha256: string): Promise<string> {
-  const stored: StoredObject = await writer.finish()
+  const stored: StoredObject = await writer.finish(sha256)
   const same = stored.size === size && (stored.sha256 === null || stored.sha256 === sha256)
   if (same) return sha256
   throw new SalvorError('STORE_BAD_ECHO', { store: store.name, key: stored.key, reason: 'size or SHA-256 differ' })

@@ -19,9 +19,11 @@ import {
 } from './backup.fixture.ts'
 import { backupObjects } from './backup-objects.ts'
 import { createSigningKey } from './create-keys.ts'
+import { Decoders } from './decoders.ts'
 import { publicOnly } from './key-file.ts'
 import { openKeyring } from './keyring.ts'
 import { sha256 } from './hash.ts'
+import { inspectCopy } from './inspect-copy.ts'
 import { parseManifest, serializeManifest } from './manifest.ts'
 import { type OpenArtifactRequest, openArtifact } from './read-artifact.ts'
 import { parseWrappedKeys, serializeWrappedKeys } from './wrapped-keys.ts'
@@ -158,30 +160,27 @@ test('objects of two backups do not mix, and an old manifest does not come back'
   expect((await read(other, { manifest_sha256: null })).code).toBe('resolved')
 })
 
-test('a tag or a checksum that its own signer got wrong is found at the end of the pass', async () => {
+test('a tag that its own signer got wrong is found at the end of the pass; a checksum by verify, since every frame speaks for itself', async () => {
   const { manifest } = parseManifest(good.bytes(MANIFEST), MANIFEST, RING)
   const lines = zstdDecompressSync(good.bytes(`${AT}.index.zst`))
     .toString()
     .split('\n')
   const segment = JSON.parse(lines[2]!) as unknown[]
   const index = zstdCompressSync(lines.with(2, JSON.stringify(segment.with(3, '0'.repeat(32)))).join('\n'))
-  const cases = [
-    { index, changes: { index_sha256: sha256(index) }, message: 'the tag of segment 1 does not fit' },
-    {
-      index: good.bytes(`${AT}.index.zst`),
-      changes: { checksum_sha256: '0'.repeat(64) },
-      message: 'its SHA-256 is not',
-    },
-  ]
-  for (const { index, changes, message } of cases) {
-    const store = copy()
-    store.plant(`${AT}.index.zst`, index)
-    store.plant(MANIFEST, serializeManifest({ ...manifest, ...changes }, RING))
-    await using opened = await openArtifact(address(store, { manifest_sha256: null }), never)
-    const fd = openSync(join(folder, 'late.db'), 'w')
-    await expect(opened.content.writeTo(fd, never)).rejects.toThrow(message)
-    closeSync(fd)
-  }
+  const store = copy()
+  store.plant(`${AT}.index.zst`, index)
+  store.plant(MANIFEST, serializeManifest({ ...manifest, index_sha256: sha256(index) }, RING))
+  await using opened = await openArtifact(address(store, { manifest_sha256: null }), never)
+  const fd = openSync(join(folder, 'late.db'), 'w')
+  await expect(opened.content.writeTo(fd, never)).rejects.toThrow('the tag of segment 1 does not fit')
+  closeSync(fd)
+  const other = copy()
+  other.plant(MANIFEST, serializeManifest({ ...manifest, checksum_sha256: '0'.repeat(64) }, RING))
+  expect(await read(other, { manifest_sha256: null })).toEqual({ code: 'resolved', data: DATA })
+  const quiet = { monotonicMs: () => 0, onProgress: () => {} }
+  const looked = { ...address(other, { manifest_sha256: null }), ...quiet, level: 'decode' as const }
+  const checks = await inspectCopy(looked, never)
+  expect(checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(['artifact-checksum'])
 })
 
 test('a key file with another data key is refused before anything is decrypted', async () => {
@@ -224,6 +223,28 @@ test('after a rotation the highest key file counts, a bad one does not take the 
       '.manifest.json',
     ].map((end) => `clinic/${STEM}${end}`),
   )
+})
+
+test('threads serve one artifact after another, but none after a pass that failed, and end when nobody wants them', async () => {
+  const plain = new MemoryStore()
+  await writeBackup(request(plain, { encrypt: false }), giving(DATA), never)
+  const damaged = copy()
+  damaged.plant(ARTIFACT, Buffer.from(good.bytes(ARTIFACT)).fill(1, 100_000, 100_001))
+  const before = frameThreads()
+  {
+    await using decoders = new Decoders(1, 60_000)
+    for (const store of [good, plain, good]) {
+      expect(await read(store, { decoders, manifest_sha256: null })).toEqual({ code: 'resolved', data: DATA })
+      expect(frameThreads()).toBeLessThanOrEqual(before + 1)
+    }
+    expect((await read(damaged, { decoders })).code).toBe('ARTIFACT_CORRUPT')
+    expect(frameThreads()).toBe(before)
+    expect((await read(good, { decoders })).code).toBe('resolved')
+  }
+  expect(frameThreads()).toBe(before)
+  await using hasty = new Decoders(1, 1)
+  expect((await read(good, { decoders: hasty })).code).toBe('resolved')
+  await expect.poll(frameThreads, { timeout: 20_000 }).toBe(before)
 })
 
 test('a reader that stops, is interrupted or fails leaves no thread at work on the file', async () => {

@@ -2,7 +2,8 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent, SkippableBytes } from '@salvor/shared/ports/artifact'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { Signer } from './canonical-json.ts'
-import { FrameFailure, FramePool } from './frame-pool.ts'
+import { Decoders } from './decoders.ts'
+import { FrameFailure, type FramePool } from './frame-pool.ts'
 import type { Manifest } from './manifest.ts'
 import {
   artifactKeyOf,
@@ -19,6 +20,8 @@ import { type FrameInFlight, frameReason, StoredFrames, type StoredFramesOptions
 
 export interface OpenArtifactRequest extends CopyAddress {
   readonly threads: number
+  /** Threads that other artifacts use too, one after another; absent: threads of its own, as long as a pass. */
+  readonly decoders?: Decoders
   readonly onProgress?: (progress: RunProgress) => void
 }
 
@@ -30,9 +33,8 @@ export interface OpenArtifact extends AsyncDisposable {
 }
 
 /**
- * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags and checksum
- * by the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Threads live as long as a pass; disposing ends one and
- * zeroes the key.
+ * Opens one copy for restoring. Manifest, index and keys are checked here, every frame before it is decrypted, tags by
+ * the end of each pass: MANIFEST_INVALID, SIGNER_UNKNOWN, ARTIFACT_CORRUPT, KEY_MISSING. Disposing ends a pass and zeroes the key.
  */
 export async function openArtifact(request: OpenArtifactRequest, signal: AbortSignal): Promise<OpenArtifact> {
   const { store, threads } = request
@@ -46,7 +48,7 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
   const stop = AbortSignal.any([signal, closed.signal])
   const content = new StoredContent(
     { store, manifest, index, dataKey },
-    threads,
+    request.decoders ?? new Decoders(threads, 0),
     stop,
     request.onProgress ?? (() => {}),
   )
@@ -62,22 +64,14 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
   }
 }
 
-/** Threads that decode the frames of this artifact. */
-export function openDecoders(manifest: Manifest, dataKey: Uint8Array | null, threads: number): FramePool {
-  const { compression, frame_bytes: frameBytes } = manifest
-  const pool = FramePool.open({ threads, compression, frameBytes })
-  if (dataKey) pool.memory.key.set(dataKey)
-  return pool
-}
-
 async function settled(pool: FramePool, frames: readonly FrameInFlight[]): Promise<void> {
   await Promise.allSettled(frames.map(({ done }) => done))
   for (const { slot } of frames) pool.release(slot)
 }
 
 class StoredContent implements ArtifactContent {
-  readonly #options: Omit<StoredFramesOptions, 'pool'>
-  readonly #threads: number
+  readonly #options: Omit<StoredFramesOptions, 'pool' | 'checksum'>
+  readonly #decoders: Decoders
   readonly #signal: AbortSignal
   readonly #report: (progress: RunProgress) => void
   #busy = false
@@ -85,13 +79,13 @@ class StoredContent implements ArtifactContent {
   idle: Promise<void> = Promise.resolve()
 
   constructor(
-    options: Omit<StoredFramesOptions, 'pool'>,
-    threads: number,
+    options: Omit<StoredFramesOptions, 'pool' | 'checksum'>,
+    decoders: Decoders,
     signal: AbortSignal,
     report: (progress: RunProgress) => void,
   ) {
     this.#options = options
-    this.#threads = threads
+    this.#decoders = decoders
     this.#signal = signal
     this.#report = report
   }
@@ -135,8 +129,14 @@ class StoredContent implements ArtifactContent {
     const ended = Promise.withResolvers<void>()
     this.idle = ended.promise
     try {
-      await using pool = openDecoders(this.#options.manifest, this.#options.dataKey, this.#threads)
-      yield* work(pool)
+      const lent = await this.#decoders.lend(this.#options.manifest, this.#options.dataKey)
+      let whole = false
+      try {
+        yield* work(lent.pool)
+        whole = true
+      } finally {
+        await lent.giveBack(whole)
+      }
     } finally {
       this.#busy = false
       ended.resolve()
@@ -146,7 +146,7 @@ class StoredContent implements ArtifactContent {
   async *#frames(pool: FramePool, fd: number | null, signal: AbortSignal): AsyncGenerator<FrameInFlight> {
     const inFlight: FrameInFlight[] = []
     const progress = countProgress('reading', this.size, this.#report)
-    const frames = new StoredFrames({ ...this.#options, pool })
+    const frames = new StoredFrames({ ...this.#options, pool, checksum: false })
     const arriving = frames.read(fd, AbortSignal.any([signal, this.#signal]))
     // The next frame is read and hashed while whoever takes the present one is busy with it.
     let ahead = arriving.next()

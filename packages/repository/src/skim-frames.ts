@@ -11,7 +11,7 @@ import type { FrameInFlight, StoredFramesOptions } from './stored-frames.ts'
 /** Stored bytes that are passed over in a request that runs; for more of them another one is cheaper. */
 const NEAR = 8 * 1024 * 1024
 
-export interface SkimOptions extends Omit<StoredFramesOptions, 'pool'> {
+export interface SkimOptions extends Omit<StoredFramesOptions, 'pool' | 'checksum'> {
   /** Plain offset of the first byte. */
   readonly from: number
   /** Lets nobody else at the artifact while its generator is at work. */

@@ -25,16 +25,19 @@ export interface StoredFramesOptions {
   readonly index: ArtifactIndex
   readonly dataKey: Uint8Array | null
   readonly pool: FramePool
+  /** The SHA-256 of the whole, too. Where every frame is compared with the signed index it can tell nothing more about the bytes. */
+  readonly checksum: boolean
 }
 
-/** One pass over a stored artifact: frames go to the pool as they arrive, tags and checksum are computed on the way. */
+/** One pass over a stored artifact: frames go to the pool as they arrive, tags are computed on the way. */
 export class StoredFrames {
   readonly #options: StoredFramesOptions
-  readonly #hash = new StreamHash()
+  readonly #hash: StreamHash | null
   readonly #badTags: number[] = []
 
   constructor(options: StoredFramesOptions) {
     this.#options = options
+    this.#hash = options.checksum ? new StreamHash() : null
   }
 
   /**
@@ -56,7 +59,7 @@ export class StoredFrames {
         throw error
       })
       if (!arrived) throw corrupt(manifest, key, `it ends within frame ${frame} at offset ${offset}`)
-      this.#hash.update(bytes)
+      this.#hash?.update(bytes)
       const cipher = position.cipher
       if (!position.advance(bytes)) this.#badTags.push(position.segment)
       const plain = plainLength(frame, manifest)
@@ -72,9 +75,9 @@ export class StoredFrames {
   get badTags(): readonly number[] {
     return this.#badTags
   }
-  /** SHA-256 of what passed by. Once. */
-  checksum(): string {
-    return this.#hash.hex()
+  /** SHA-256 of what passed by, where it was asked for. Once. */
+  checksum(): string | null {
+    return this.#hash?.hex() ?? null
   }
 
   /** After a whole pass in which every frame was good. */
@@ -82,7 +85,7 @@ export class StoredFrames {
     const { manifest } = this.#options
     const key = artifactKeyOf(manifest)
     if (this.#badTags.length > 0) throw corrupt(manifest, key, `the tag of segment ${this.#badTags[0]} does not fit`)
-    if (this.checksum() !== manifest.checksum_sha256)
+    if (this.#hash && this.checksum() !== manifest.checksum_sha256)
       throw corrupt(manifest, key, 'its SHA-256 is not that of the manifest')
   }
 }

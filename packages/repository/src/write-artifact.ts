@@ -38,7 +38,7 @@ export async function writeArtifact(
 ): Promise<WrittenArtifact | null> {
   const { store, compression, threads, dataKey, frameBytes, segmentBytes } = request
   await using pool = FramePool.open({ threads, compression, frameBytes })
-  const writer = await store.create(request.key, {}, signal)
+  const writer = await store.create(request.key, { hashed: true }, signal)
   const output = new ArtifactOutput({ pool, writer, dataKey, segmentBytes, onFrame: watch(request, signal) })
   try {
     const sink = new FrameSink(pool, output, frameBytes, request.source)

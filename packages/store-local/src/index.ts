@@ -33,7 +33,11 @@ export class LocalStore implements Store {
     this.#room = new Room(name, this.#max)
   }
 
-  async create(key: string, options: { readonly size?: number | null }, signal: AbortSignal): Promise<ObjectWriter> {
+  async create(
+    key: string,
+    options: { readonly size?: number | null; readonly hashed?: true },
+    signal: AbortSignal,
+  ): Promise<ObjectWriter> {
     assertObjectKey(key)
     throwIfInterrupted(signal)
     await this.#room.open(options.size ?? 0, () => usedBytes(this.#place, signal))
@@ -41,7 +45,7 @@ export class LocalStore implements Store {
       const path = await this.#place.prepare(key)
       const temporary = await openTemporary(await this.#place.root())
       await this.#sweepOnce((await temporary.handle.stat()).mtimeMs)
-      return new LocalWriter(this.#place, { key, path, temporary }, this.#room, signal)
+      return new LocalWriter(this.#place, { key, path, temporary, hashed: options.hashed === true }, this.#room, signal)
     } catch (error) {
       throw this.#place.failure(`write ${key}`, error)
     }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import type { ReadBackProof } from './read-back-proof.ts'
 
 const CHUNK = 1024 * 1024
 
@@ -11,7 +11,7 @@ const CHUNK = 1024 * 1024
 export class ReadBack {
   readonly #writing: FileHandle
   readonly #path: string
-  readonly #hash = createHash('sha256')
+  readonly #proof: ReadBackProof
   readonly #buffer = Buffer.allocUnsafe(CHUNK)
   #reading: FileHandle | null = null
   #work: Promise<void> = Promise.resolve()
@@ -19,9 +19,15 @@ export class ReadBack {
   /** Bytes for which it was asked. */
   asked = 0
 
-  constructor(writing: FileHandle, path: string) {
+  constructor(writing: FileHandle, path: string, proof: ReadBackProof) {
     this.#writing = writing
     this.#path = path
+    this.#proof = proof
+  }
+
+  /** The next bytes, before they are written. */
+  given(bytes: Uint8Array): void {
+    this.#proof.given(bytes)
   }
 
   /** Resolves when the stretch before this one is durable and read back; fails with what happened to it. */
@@ -32,12 +38,12 @@ export class ReadBack {
     this.#work.catch(() => undefined)
   }
 
-  /** The digest of all bytes as they were read back, after a full fsync. */
-  async finish(size: number): Promise<string> {
+  /** The digest of all bytes as they were read back, after a full fsync. Null: they are others than were given. */
+  async finish(size: number, sent: string | null): Promise<string | null> {
     await this.#work
     await this.#stretch(size, true)
     await this.close()
-    return this.#hash.digest('hex')
+    return this.#proof.digest(sent)
   }
 
   async close(): Promise<void> {
@@ -53,7 +59,7 @@ export class ReadBack {
       const length = Math.min(CHUNK, size - this.#done)
       const { bytesRead } = await this.#reading.read(this.#buffer, 0, length, this.#done)
       if (bytesRead === 0) return
-      this.#hash.update(this.#buffer.subarray(0, bytesRead))
+      this.#proof.seen(this.#buffer.subarray(0, bytesRead))
       this.#done += bytesRead
     }
   }

@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -75,6 +77,37 @@ test('an object that was cut on the disk is told, not ended early', async () => 
   expect(await codeOf(readAll(store, KEY, { offset: 0, length: 3_000_000 }))).toBe('STORE_TRUNCATED')
   expect(await store.head(KEY, never)).toMatchObject({ size: 1000 })
 })
+
+test('bytes that come back from the disk as others than were written are never acknowledged', async () => {
+  const store = new LocalStore('local', { path })
+  const data = bytes(3_000_000)
+  const sha256 = createHash('sha256').update(data).digest('hex')
+  for (const [n, at] of [null, 0, 1_234_567, 2_999_999].entries()) {
+    const key = `${KEY}.${n}`
+    const writer = await store.create(key, { hashed: true }, never)
+    await writer.write(data.subarray(0, 2_000_000))
+    await writer.write(data.subarray(2_000_000))
+    if (at !== null) flipOnDisk(join(path, (await temporaries())[0]!), at)
+    const outcome = writer.finish(sha256)
+    if (at === null) expect(await outcome).toEqual({ key, size: data.length, sha256 })
+    else expect(await codeOf(outcome)).toBe('STORE_BAD_ECHO')
+    await writer.abort()
+    expect(await store.head(key, never)).toEqual(at === null ? { key, size: data.length, sha256: null } : null)
+  }
+  const forgetful = await store.create(`${KEY}.x`, { hashed: true }, never)
+  await forgetful.write(data)
+  expect(await codeOf(forgetful.finish())).not.toBe('resolved')
+  await forgetful.abort()
+})
+
+function flipOnDisk(file: string, at: number): void {
+  const fd = openSync(file, 'r+')
+  const byte = Buffer.alloc(1)
+  readSync(fd, byte, 0, 1, at)
+  byte[0]! ^= 4
+  writeSync(fd, byte, 0, 1, at)
+  closeSync(fd)
+}
 
 test('what dead writers left is swept, what living ones write is not', async () => {
   const first = new LocalStore('local', { path })

@@ -4,6 +4,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ObjectWriter, StoredObject } from '@salvor/shared/ports/store'
 import { errnoOf, type Place } from './place.ts'
 import { ReadBack } from './read-back.ts'
+import { SameBytes, Sha256 } from './read-back-proof.ts'
 import { hashObject } from './same-bytes.ts'
 import type { Room } from './room.ts'
 
@@ -18,8 +19,9 @@ const LINK_REFUSED: Readonly<Record<string, string>> = {
 
 /**
  * Writes a file of its own, makes it durable, reads it back, and only then gives it the object's name: by a link, which
- * cannot overwrite. The digest is that of the bytes read back; whoever sent them compares it with theirs. A kill leaves a temporary file, never half an object. After an error of fsync the file is dropped:
- * the kernel may have forgotten its pages, so a second fsync would prove nothing.
+ * cannot overwrite. The digest is that of the bytes read back, and whoever sent them compares it with theirs; where they hash anyway, the comparison
+ * is made here. A kill leaves a temporary file, never half an object. After an error of fsync the file is dropped: the kernel may have forgotten its pages, so a
+ * second fsync would prove nothing.
  */
 export class LocalWriter implements ObjectWriter {
   readonly resumeToken = null
@@ -43,12 +45,13 @@ export class LocalWriter implements ObjectWriter {
     this.#handle = target.temporary.handle
     this.#room = room
     this.#signal = signal
-    this.#readBack = new ReadBack(this.#handle, this.#temporary)
+    this.#readBack = new ReadBack(this.#handle, this.#temporary, target.hashed ? new SameBytes() : new Sha256())
   }
 
   write(chunk: Uint8Array): Promise<void> {
     return this.#guarded(async () => {
       this.#room.check(chunk.length)
+      this.#readBack.given(chunk)
       await writeFully(this.#handle, chunk, this.#size)
       this.#size += chunk.length
       this.#room.take(chunk.length)
@@ -56,9 +59,10 @@ export class LocalWriter implements ObjectWriter {
     })
   }
 
-  finish(): Promise<StoredObject> {
+  finish(sent?: string): Promise<StoredObject> {
     return this.#guarded(async () => {
-      const sha256 = await this.#readBack.finish(this.#size)
+      const sha256 = await this.#readBack.finish(this.#size, sent ?? null)
+      if (sha256 === null) throw this.#differs('what was read back is not what was written')
       await this.#handle.close()
       throwIfInterrupted(this.#signal)
       const stored = { key: this.#key, size: this.#size, sha256 }
@@ -133,6 +137,8 @@ export interface WriteTarget {
   readonly key: string
   readonly path: string
   readonly temporary: { readonly path: string; readonly handle: FileHandle }
+  /** Whoever writes tells the SHA-256 of it at the end. */
+  readonly hashed: boolean
 }
 
 export async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

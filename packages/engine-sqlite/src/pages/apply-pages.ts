@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Increment } from '@salvor/shared/ports/engine'
@@ -16,9 +17,9 @@ export async function applyIncrements(
   for (const increment of increments) {
     head = await increment.open(async (content) => {
       const stream: PageStream = new PageStream(increment.id, (first, pages) =>
-        writeRun(handle, stream.head!, first, pages),
+        writeRun(handle.fd, stream.head!, first, pages),
       )
-      for await (const chunk of content.chunks(signal)) await stream.take(chunk)
+      for await (const chunk of content.chunks(signal)) stream.take(chunk)
       return stream.end()
     })
     await handle.truncate(head.page_size * head.page_count)
@@ -26,10 +27,11 @@ export async function applyIncrements(
   return head && { size: head.page_size * head.page_count, head }
 }
 
-async function writeRun(handle: FileHandle, { page_size }: PagesHead, first: number, pages: Buffer): Promise<void> {
+/** Into the page cache, at once: a way through a thread for each of thousands of single pages takes many times as long. */
+function writeRun(fd: number, { page_size }: PagesHead, first: number, pages: Buffer): void {
   const offset = (first - 1) * page_size
   for (let done = 0; done < pages.length;) {
-    done += (await handle.write(pages, done, pages.length - done, offset + done)).bytesWritten
+    done += writeSync(fd, pages, done, pages.length - done, offset + done)
   }
 }
 

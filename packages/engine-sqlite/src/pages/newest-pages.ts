@@ -27,10 +27,10 @@ export class NewestPages implements Disposable {
   async add(increment: Increment, signal: AbortSignal): Promise<void> {
     const head = await increment.open(async (content) => {
       await assertRoom(this.#folder, content.size)
-      const stream: PageStream = new PageStream(increment.id, async (first, pages) =>
+      const stream: PageStream = new PageStream(increment.id, (first, pages) =>
         this.#take(this.#meet(stream.head!, increment.id), first, pages),
       )
-      for await (const chunk of content.chunks(signal)) await stream.take(chunk)
+      for await (const chunk of content.chunks(signal)) stream.take(chunk)
       return stream.end()
     })
     this.#meet(head, increment.id)

@@ -56,7 +56,7 @@ export function groupHead(runs: readonly PageRun[]): Buffer {
 /** Takes a `.pages` stream apart as its chunks come. Anything that section 12 does not allow: ARTIFACT_CORRUPT. */
 export class PageStream {
   readonly #key: string
-  readonly #onRun: (first: number, pages: Buffer) => Promise<void>
+  readonly #onRun: (first: number, pages: Buffer) => void
   #held = Buffer.alloc(0)
   #head: PagesHead | null = null
   #numbers: number[] = []
@@ -65,8 +65,8 @@ export class PageStream {
   #last = 0
   #ended = false
 
-  /** `onRun`: pages that follow each other, from number `first` on; the bytes are valid until it resolves. */
-  constructor(key: string, onRun: (first: number, pages: Buffer) => Promise<void>) {
+  /** `onRun`: pages that follow each other, from number `first` on; the bytes are valid until it returns. */
+  constructor(key: string, onRun: (first: number, pages: Buffer) => void) {
     this.#key = key
     this.#onRun = onRun
   }
@@ -76,9 +76,9 @@ export class PageStream {
     return this.#head
   }
 
-  async take(chunk: Uint8Array): Promise<void> {
+  take(chunk: Uint8Array): void {
     this.#held = this.#held.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#held, chunk])
-    while (await this.#step());
+    while (this.#step());
   }
 
   /** After the last chunk. */
@@ -88,7 +88,7 @@ export class PageStream {
   }
 
   /** False: more bytes are needed. */
-  async #step(): Promise<boolean> {
+  #step(): boolean {
     if (!this.#head) return this.#readHead()
     if (this.#ended) return false
     const wanted = this.#numbers.length - this.#given
@@ -99,7 +99,7 @@ export class PageStream {
     const first = this.#numbers[this.#given]!
     let count = 1
     while (count < here && this.#numbers[this.#given + count] === first + count) count += 1
-    await this.#onRun(first, this.#held.subarray(0, count * page_size))
+    this.#onRun(first, this.#held.subarray(0, count * page_size))
     this.#held = this.#held.subarray(count * page_size)
     this.#given += count
     return true

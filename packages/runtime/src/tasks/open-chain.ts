@@ -2,10 +2,14 @@ import type { Increment } from '@salvor/shared/ports/engine'
 import type { CopyAddress } from '@salvor/shared/ports/tasks'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { Decoders } from '@salvor/repository/decoders'
 import type { Manifest } from '@salvor/repository/manifest'
 import { readManifest } from '@salvor/repository/open-backup'
 import { openArtifact, type OpenArtifact } from '@salvor/repository/read-artifact'
 import { assertSource, openStore, type TaskContext } from './task-context.ts'
+
+/** Threads wait so long for the next link. */
+const LINGER_MS = 500
 
 /** A full and the incrementals on it, ready to be restored. Stores are open until it is disposed. */
 export interface OpenChain extends AsyncDisposable {
@@ -27,6 +31,8 @@ export async function openChain(
   const [first, ...rest] = chain
   if (!first) throw new SalvorError('INTERNAL', { what: 'a chain without a full' })
   await using opened = new AsyncDisposableStack()
+  const { threads } = context.config
+  const decoders = opened.use(new Decoders(threads, LINGER_MS))
   const request = async (address: CopyAddress) => {
     const { store } = opened.use(await openStore(context, address.store))
     const { manifest_key, manifest_sha256 } = address
@@ -35,7 +41,8 @@ export async function openChain(
       manifest_key,
       manifest_sha256,
       keyring: context.keyring,
-      threads: context.config.threads,
+      threads,
+      decoders,
       onProgress,
     }
   }

@@ -46,8 +46,9 @@ export interface ObjectWriter {
   /**
    * Resolves only after the bytes are durable, the store has echoed their checksum and the reading identity saw size and
    * digest: the digest given is the one seen, and whoever sent the bytes compares it with theirs. Other bytes under the key: STORE_CONFLICT, nothing overwritten. The same bytes: no-op, success.
+   * `sent`: SHA-256 of all bytes that were given, where `hashed` was promised. A store that compared every byte that it read back with what it was given may give that one.
    */
-  finish(): Promise<StoredObject>
+  finish(sent?: string): Promise<StoredObject>
   /** Leaves no readable object. `keepParts` leaves what `resumeToken` needs. Never throws. */
   abort(options?: { readonly keepParts?: boolean }): Promise<void>
 }
@@ -60,10 +61,13 @@ export interface Store {
   readonly name: string
   readonly kind: string
   readonly capabilities: StoreCapabilities
-  /** Begins a write-once object. `resume`: a token of an attempt that broke off, with the same bytes from the start. `size`: if known, for part sizes. */
+  /**
+   * Begins a write-once object. `resume`: a token of an attempt that broke off, with the same bytes from the start. `size`: if known, for part sizes.
+   * `hashed`: the caller hashes what it gives, and tells `finish`.
+   */
   create(
     key: ObjectKey,
-    options: { readonly resume?: string | null; readonly size?: number | null },
+    options: { readonly resume?: string | null; readonly size?: number | null; readonly hashed?: true },
     signal: AbortSignal,
   ): Promise<ObjectWriter>
   /** By the reading identity. Missing object: null. */
