@@ -10,9 +10,11 @@ import { compareWithManifest, FilesDiffer, type Compared } from './data-folder/c
 import { readControlFile, type ControlFile } from './data-folder/control-file.ts'
 import type { FateOf } from './data-folder/fates.ts'
 import { crcOfFile } from './data-folder/crc-of-file.ts'
+import { crcHex } from './data-folder/crc32c.ts'
 import { withSums } from './data-folder/manifest-sums.ts'
 import type { ManifestFile } from './data-folder/manifest.ts'
 import { pathBelow } from './data-folder/member-name.ts'
+import type { NewFile } from './data-folder/new-file.ts'
 import type { ReadBack } from './data-folder/read-back.ts'
 import { standAlone } from './data-folder/settings.ts'
 import { skimmed } from './data-folder/skimmed.ts'
@@ -93,7 +95,7 @@ async function unpackAll(
   const watched = (artifact: ArtifactContent) => (fate ? skimming : reported)(context, artifact, signal)
   if (increments.length === 0) {
     const heard = {
-      written: (name: string) => readBack.add(name),
+      written: ({ name, size, crc }: NewFile) => readBack.known([name, size, crcHex(crc)]),
       zeroed: (name: string, size: number) => readBack.zeros(name, size),
     }
     await unpack(watched(content), tree, heard, fate)

@@ -36,8 +36,7 @@ export class Decoders implements AsyncDisposable {
     const kind = `${compression.algorithm} ${frameBytes}`
     const idle = this.#takeIdle()
     if (idle && idle.kind !== kind) await idle.pool[Symbol.asyncDispose]()
-    const pool =
-      idle?.kind === kind ? idle.pool : await FramePool.open({ threads: this.#threads, compression, frameBytes })
+    const pool = idle?.kind === kind ? idle.pool : FramePool.open({ threads: this.#threads, compression, frameBytes })
     if (dataKey) pool.memory.key.set(dataKey)
     return { pool, giveBack: (good, linger_ms) => this.#take({ pool, kind }, good, linger_ms) }
   }

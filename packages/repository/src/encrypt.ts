@@ -23,6 +23,27 @@ export function commitsTo(dataKey: Uint8Array, backupId: string, commitment: str
   return expected.length === found.length && timingSafeEqual(expected, found)
 }
 
+const PIECE_BYTES = 65_536
+
+/**
+ * What goes through a cipher at once: pieces of one size, small enough that the thread's memory gives the same ones again and again. Large
+ * ones come anew from the system each time, which takes four times as long, and break up the memory.
+ */
+function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES)
+}
+
+/** Runs bytes through a cipher into shared memory that is there; it may be that of the bytes. */
+export function inPieces(bytes: Uint8Array, cipher: (piece: Uint8Array) => Buffer, into: Buffer): void {
+  let at = 0
+  for (const piece of pieces(bytes)) {
+    const changed = cipher(piece)
+    copyInto(into, changed, at)
+    at += changed.length
+    freeBuffer(changed)
+  }
+}
+
 /** Encrypts the frames of one segment, with an IV that no other segment has. */
 export class SegmentCipher {
   readonly #cipher: CipherGCM
@@ -41,20 +62,6 @@ export class SegmentCipher {
   }
 }
 
-const PIECE_BYTES = 65_536
-
-/**
- * Runs bytes through a cipher into memory that is there. In small pieces of one size, which the thread's memory gives again and again:
- * large ones come anew from the system each time, which takes four times as long, and break up the memory.
- */
-export function inPieces(bytes: Uint8Array, cipher: (piece: Uint8Array) => Buffer, into: Buffer): void {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-    const piece = cipher(bytes.subarray(at, at + PIECE_BYTES))
-    copyInto(into, piece, at)
-    freeBuffer(piece)
-  }
-}
-
 /** Checks the tag of a segment whose stored bytes pass by; what it decrypts is dropped, frames are opened elsewhere. */
 export class SegmentAuthenticator {
   readonly #decipher: DecipherGCM
@@ -63,7 +70,7 @@ export class SegmentAuthenticator {
     this.#decipher = createDecipheriv('aes-256-gcm', dataKey, iv)
   }
   update(stored: Uint8Array): void {
-    freeBuffer(this.#decipher.update(stored))
+    for (const piece of pieces(stored)) freeBuffer(this.#decipher.update(piece))
   }
   /** Once, after the last frame. */
   accepts(tag: Uint8Array): boolean {

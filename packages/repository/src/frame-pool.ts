@@ -50,16 +50,14 @@ export class FramePool implements AsyncDisposable {
     this.#free = Array.from({ length: this.slots }, (_, slot) => slot)
   }
 
-  /** Starts the threads and waits for their self-tests: COMPRESSION_BROKEN. */
-  static async open(options: FramePoolOptions): Promise<FramePool> {
+  /**
+   * Starts the threads, and does not wait for them: slots can be filled and jobs given meanwhile. A thread tests its codec before its
+   * first job; one that fails, or cannot start, ends the pool: COMPRESSION_BROKEN, TASK_DIED.
+   */
+  static open(options: FramePoolOptions): FramePool {
     const threads = Math.min(64, Math.max(1, Math.floor(options.threads)))
     const pool = new FramePool({ ...options, threads })
-    try {
-      await Promise.all(Array.from({ length: threads }, () => pool.#start(options.compression)))
-    } catch (error) {
-      await pool[Symbol.asyncDispose]()
-      throw error
-    }
+    for (let n = 0; n < threads; n++) pool.#start(options.compression)
     return pool
   }
 
@@ -110,7 +108,7 @@ export class FramePool implements AsyncDisposable {
     if (this.#broken) throw this.#broken
   }
 
-  async #start(compression: CompressionChoice): Promise<void> {
+  #start(compression: CompressionChoice): void {
     const thread = new Worker(new URL('./frame-worker.ts', import.meta.url), {
       workerData: { memory: this.memory.shared, slotBytes: this.memory.slotBytes, compression },
       execArgv: [],
@@ -120,19 +118,13 @@ export class FramePool implements AsyncDisposable {
     })
     const worker = { thread, load: 0 }
     this.#workers.push(worker)
-    await new Promise<void>((resolve, reject) => {
-      const died = (how: string, cause?: unknown) => {
-        const error = new SalvorError('TASK_DIED', { task: 'a compression thread', how }, cause)
-        this.#break(error)
-        reject(error)
-      }
-      thread.on('error', (error) => died('an error', error))
-      thread.on('exit', (code) => died(`exit ${code}`))
-      thread.once('message', (ready: WorkerReady) => {
-        if (!ready.codecWorks) return reject(new SalvorError('COMPRESSION_BROKEN'))
-        thread.on('message', (reply: FrameReply) => this.#settle(worker, reply))
-        resolve()
-      })
+    const died = (how: string, cause?: unknown) =>
+      this.#break(new SalvorError('TASK_DIED', { task: 'a compression thread', how }, cause))
+    thread.on('error', (error) => died('an error', error))
+    thread.on('exit', (code) => died(`exit ${code}`))
+    thread.once('message', (ready: WorkerReady) => {
+      if (!ready.codecWorks) return this.#break(new SalvorError('COMPRESSION_BROKEN'))
+      thread.on('message', (reply: FrameReply) => this.#settle(worker, reply))
     })
   }
 

@@ -79,7 +79,7 @@ export async function decodeArtifact(
     return list.add('frames', false, 'not decoded: the artifact has another size')
   }
   const { compression, frame_bytes: frameBytes } = manifest
-  await using pool = await FramePool.open({ threads, compression, frameBytes })
+  await using pool = FramePool.open({ threads, compression, frameBytes })
   if (dataKey) pool.memory.key.set(dataKey)
   const frames = new StoredFrames({ ...request, pool, checksum: true })
   await list.run('frames', async () => {

@@ -71,6 +71,11 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
 /** Threads of a look into the middle serve the pass that comes next. */
 const NEXT_PASS_MS = 10_000
 
+async function settled(pool: FramePool, frames: readonly FrameInFlight[]): Promise<void> {
+  await Promise.allSettled(frames.map(({ done }) => done))
+  for (const { slot } of frames) pool.release(slot)
+}
+
 class StoredContent implements ArtifactContent {
   readonly #options: Omit<StoredFramesOptions, 'pool' | 'checksum'>
   readonly #decoders: Decoders
@@ -149,17 +154,25 @@ class StoredContent implements ArtifactContent {
   async *#frames(pool: FramePool, fd: number | null, signal: AbortSignal): AsyncGenerator<FrameInFlight> {
     const inFlight: FrameInFlight[] = []
     const progress = countProgress('reading', this.size, this.#report)
+    const frames = new StoredFrames({ ...this.#options, pool, checksum: false })
+    const arriving = frames.read(fd, AbortSignal.any([signal, this.#signal]))
+    // The next frame is read and hashed while whoever takes the present one is busy with it.
+    let ahead = arriving.next()
     try {
-      const frames = new StoredFrames({ ...this.#options, pool, checksum: false })
-      for await (const next of frames.read(fd, AbortSignal.any([signal, this.#signal]))) {
-        inFlight.push(next)
+      for (let next = await ahead; !next.done; next = await ahead) {
+        inFlight.push(next.value)
+        ahead = arriving.next()
+        ahead.catch(() => undefined)
         if (inFlight.length === pool.slots - 1) yield* this.#finish(pool, inFlight, progress)
       }
       while (inFlight.length > 0) yield* this.#finish(pool, inFlight, progress)
       frames.assertWhole()
     } finally {
-      await Promise.allSettled(inFlight.map(({ done }) => done))
-      for (const { slot } of inFlight) pool.release(slot)
+      await settled(pool, inFlight)
+      // It may have waited for one of those slots.
+      const last = await ahead.catch(() => null)
+      if (last !== null && !last.done) await settled(pool, [last.value])
+      await arriving.return(undefined)
     }
   }
 

@@ -37,7 +37,7 @@ export async function writeArtifact(
   signal: AbortSignal,
 ): Promise<WrittenArtifact | null> {
   const { store, compression, threads, dataKey, frameBytes, segmentBytes } = request
-  await using pool = await FramePool.open({ threads, compression, frameBytes })
+  await using pool = FramePool.open({ threads, compression, frameBytes })
   const writer = await store.create(request.key, { hashed: true }, signal)
   const output = new ArtifactOutput({ pool, writer, dataKey, segmentBytes, onFrame: watch(request, signal) })
   try {

@@ -1,8 +1,9 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { crc32c, crcHex } from './crc32c.ts'
+import { Journal, type SummedFile } from './journal.ts'
 
-// Reads each file back as it was written, and writes one journal line per file: [name, size, CRC-32C]. Lines that are known come as such.
+// Reads each file back as it was written, and puts it into the journal. What is summed already comes as its line.
 
 interface Setup {
   readonly root: Uint8Array
@@ -10,22 +11,17 @@ interface Setup {
   readonly aside: { readonly name: string; readonly path: Uint8Array } | null
 }
 
-const { root, journal, aside } = workerData as Setup
-const out = openSync(journal, 'wx', 0o600)
+const { root, journal: path, aside } = workerData as Setup
+const journal = new Journal(path, true)
 const buffer = new Uint8Array(1024 * 1024)
-let lines = ''
 
-parentPort!.on('message', (told: string | readonly [string, number, string] | null) => {
-  if (typeof told === 'string') lines += `${JSON.stringify([told, ...summed(told)])}\n`
-  else if (told !== null) lines += `${JSON.stringify(told)}\n`
-  if (lines.length > 65_536 || told === null) {
-    writeSync(out, lines)
-    lines = ''
+parentPort!.on('message', (told: string | SummedFile | null) => {
+  if (told !== null) {
+    journal.add(typeof told === 'string' ? [told, ...summed(told)] : told)
+    return
   }
-  if (told === null) {
-    closeSync(out)
-    parentPort!.close()
-  }
+  journal.end()
+  parentPort!.close()
 })
 
 function summed(name: string): [size: number, crc: string] {

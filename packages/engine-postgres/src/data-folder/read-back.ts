@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { Journal, type SummedFile } from './journal.ts'
 import { crcOfZeros } from './zeros.ts'
 
 /** A file that lies elsewhere until all others are in place. */
@@ -8,27 +9,29 @@ export interface Aside {
   readonly path: Buffer
 }
 
-/** A line of the journal: name, size, CRC-32C as hex. */
-export type SummedFile = readonly [name: string, size: number, crc: string]
+interface Reading {
+  readonly worker: Worker
+  readonly ended: Promise<unknown>
+}
 
-/** Reads files back and sums them in a thread of its own, while the next ones are written. */
+/** Tells of the files that were written, in order. Those that were not summed meanwhile are read back in a thread, which starts with the first one. */
 export class ReadBack implements AsyncDisposable {
   readonly journal: string
-  readonly #worker: Worker
-  readonly #ended: Promise<unknown>
+  readonly #setup: { readonly root: Buffer; readonly journal: string; readonly aside: Aside | null }
+  /** Until the thread has it. */
+  #own: Journal | null
+  #reading: Reading | null = null
 
   constructor(root: string, journal: string, aside: Aside | null = null) {
     this.journal = journal
-    this.#worker = new Worker(new URL('./checksum-worker.ts', import.meta.url), {
-      workerData: { root: Buffer.from(`${root}/`, 'utf8'), journal, aside },
-    })
-    this.#ended = once(this.#worker, 'exit')
-    this.#ended.catch(() => undefined)
+    this.#setup = { root: Buffer.from(`${root}/`, 'utf8'), journal, aside }
+    this.#own = new Journal(journal, false)
   }
 
   /** `name` is a byte string below the root, and its file is whole. */
   add(name: string): void {
-    this.#tell(name)
+    this.#reading ??= this.#read()
+    tell(this.#reading, name)
   }
 
   /** A file of zeros: it is not read. */
@@ -38,21 +41,39 @@ export class ReadBack implements AsyncDisposable {
 
   /** A file that was summed before. */
   known(file: SummedFile): void {
-    this.#tell(file)
+    if (this.#reading) tell(this.#reading, file)
+    else this.#own!.add(file)
   }
 
   /** Resolves when every line is in the journal; rejects when a file could not be read. */
   async finish(): Promise<void> {
-    this.#tell(null)
-    await this.#ended
+    this.#endOwn()
+    if (!this.#reading) return
+    tell(this.#reading, null)
+    await this.#reading.ended
   }
 
-  #tell(message: string | SummedFile | null): void {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    this.#worker.postMessage(message)
+  #read(): Reading {
+    this.#endOwn()
+    const worker = new Worker(new URL('./checksum-worker.ts', import.meta.url), { workerData: this.#setup })
+    const ended = once(worker, 'exit')
+    ended.catch(() => undefined)
+    return { worker, ended }
+  }
+
+  #endOwn(): void {
+    this.#own?.end()
+    this.#own = null
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#worker.terminate()
+    this.#own?.close()
+    this.#own = null
+    await this.#reading?.worker.terminate()
   }
+}
+
+function tell({ worker }: Reading, message: string | SummedFile | null): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  worker.postMessage(message)
 }

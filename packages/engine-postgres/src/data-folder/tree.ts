@@ -1,9 +1,14 @@
-import { constants, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { constants, ftruncateSync, mkdirSync, openSync, write, writeSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { pathBelow, shown } from './member-name.ts'
 import { TarInvalid } from '../tar/header.ts'
 
 const NEW_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 const OLD_FILE = constants.O_RDWR | constants.O_NOFOLLOW
+
+const writeAt = promisify(write)
+/** Less is written at once: handing it to a thread would take as long. */
+const LATER_BYTES = 65_536
 
 /** A folder that nobody else writes to, filled file by file: 0700 and 0600, nothing followed, nothing overwritten. */
 export class Tree {
@@ -53,6 +58,13 @@ export class Tree {
     }
   }
 
+  /** As `put`, by one of Node's threads where that pays: then the bytes must stay as they are until it resolves. */
+  putLater(file: number, bytes: Uint8Array, at: number): Promise<void> | undefined {
+    if (bytes.length >= LATER_BYTES) return writeAll(file, bytes, at)
+    this.put(file, bytes, at)
+    return undefined
+  }
+
   /** Bytes of a file that nothing is put into: here they are zeros from the beginning. */
   clear(_file: number, _from: number, _to: number): void {}
 
@@ -77,5 +89,11 @@ export class Tree {
       const clash = (error as NodeJS.ErrnoException).code === 'EEXIST'
       throw clash ? new TarInvalid(`${shown(name)} is both a file and a directory`) : error
     }
+  }
+}
+
+async function writeAll(file: number, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    done += (await writeAt(file, bytes, done, bytes.length - done, at + done)).bytesWritten
   }
 }

@@ -1,15 +1,16 @@
-import { closeSync } from 'node:fs'
 import type { SkippableBytes } from '@salvor/shared/ports/artifact'
 import type { TarHeader } from '../tar/header.ts'
 import { tarParts } from '../tar/parts.ts'
 import { type FateOf, TAKE_ALL } from './fates.ts'
 import { memberPath } from './member-name.ts'
+import { NewFile } from './new-file.ts'
 import type { Tree } from './tree.ts'
 import { makeZeros } from './zeros.ts'
 
-/** Hears of each file once it is whole. */
+/** Hears of each file in the archive's order. */
 export interface Unpacked {
-  written(name: string): void
+  /** All its bytes came; they are written by the time the next chunk is asked for. */
+  written(file: NewFile): void
   zeroed(name: string, size: number): void
 }
 
@@ -22,13 +23,13 @@ export async function unpack(
 ): Promise<void> {
   const unpacking = new Unpacking(tree, heard, fate)
   try {
-    for await (const part of tarParts(chunks)) {
+    for await (const part of tarParts(unpacking.settledAfterEach(chunks))) {
       if (part.kind === 'member') unpacking.begin(part.header, part.skip)
       else if (part.kind === 'data') unpacking.write(part.bytes)
       else unpacking.end()
     }
   } finally {
-    unpacking.close()
+    await unpacking.close()
   }
 }
 
@@ -36,9 +37,9 @@ class Unpacking {
   readonly #tree: Tree
   readonly #heard: Unpacked
   readonly #fate: FateOf
-  #name = ''
-  #file: number | null = null
-  #at = 0
+  #file: NewFile | null = null
+  /** Files that are through, but for what is being written. */
+  #ended: NewFile[] = []
 
   constructor(tree: Tree, heard: Unpacked, fate: FateOf) {
     this.#tree = tree
@@ -46,37 +47,58 @@ class Unpacking {
     this.#fate = fate
   }
 
+  /** Writing goes on beside the parsing of a chunk, and ends before the next one takes its place. */
+  settledAfterEach(chunks: AsyncIterable<Uint8Array> | SkippableBytes): AsyncIterable<Uint8Array> | SkippableBytes {
+    const settled = () => this.#settledAfterEach(chunks)
+    if (!('skip' in chunks)) return { [Symbol.asyncIterator]: settled }
+    return { skip: (count) => chunks.skip(count), [Symbol.asyncIterator]: settled }
+  }
+
+  async *#settledAfterEach(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      yield chunk
+      await this.#file?.settled()
+      for (const file of this.#ended) await file.settled()
+      for (const file of this.#ended.splice(0)) file.close()
+    }
+  }
+
   begin(header: TarHeader, skip: () => void): void {
-    this.#name = memberPath(header)
-    this.#at = 0
+    const name = memberPath(header)
     if (header.type === 'directory') {
-      this.#tree.folder(this.#name)
+      this.#tree.folder(name)
       return
     }
-    const fate = this.#fate(this.#name)
+    const fate = this.#fate(name)
     if (fate === 'take') {
-      this.#file = this.#tree.create(this.#name, header.size)
+      this.#file = new NewFile(this.#tree, name, header.size)
       return
     }
     skip()
     if (fate === 'keep') return
-    makeZeros(this.#tree, this.#name, header.size)
-    this.#heard.zeroed(this.#name, header.size)
+    makeZeros(this.#tree, name, header.size)
+    this.#heard.zeroed(name, header.size)
   }
 
   write(bytes: Buffer): void {
-    this.#tree.put(this.#file!, bytes, this.#at)
-    this.#at += bytes.length
+    this.#file!.write(bytes)
   }
 
   end(): void {
-    if (this.#file === null) return
-    this.close()
-    this.#heard.written(this.#name)
+    const file = this.#file
+    if (file === null) return
+    this.#file = null
+    if (file.isSettled) file.close()
+    else this.#ended.push(file)
+    this.#heard.written(file)
   }
 
-  close(): void {
-    if (this.#file !== null) closeSync(this.#file)
-    this.#file = null
+  /** Nothing is written any more when it resolves. */
+  async close(): Promise<void> {
+    const open = this.#file === null ? this.#ended : [...this.#ended, this.#file]
+    for (const file of open) {
+      await file.settled().catch(() => undefined)
+      file.close()
+    }
   }
 }

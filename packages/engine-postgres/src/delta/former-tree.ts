@@ -75,6 +75,10 @@ export class FormerTree extends Tree {
     }
   }
 
+  override putLater(file: number, bytes: Uint8Array, at: number): undefined {
+    this.put(file, bytes, at)
+  }
+
   #putPiece(file: number, bytes: Uint8Array, at: number): void {
     const there = this.#buffer.subarray(0, this.#read(file, bytes.length, at))
     if (there.length === bytes.length && there.equals(bytes)) return

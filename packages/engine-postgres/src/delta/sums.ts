@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import type { SummedFile } from '../data-folder/read-back.ts'
+import type { SummedFile } from '../data-folder/journal.ts'
 
 const THREADS = 2
 

@@ -4,7 +4,7 @@ import { BLOCK, isZeroBlock, padded, parseHeader, TarInvalid, type TarHeader } f
 export type TarPart =
   /** `block`: the header as it came; valid until the next part is asked for. `skip`: its bytes are not wanted. */
   | { readonly kind: 'member'; readonly header: TarHeader; readonly block: Buffer; readonly skip: () => void }
-  /** Valid until the next part is asked for. */
+  /** Valid as long as the chunk that it came in. */
   | { readonly kind: 'data'; readonly bytes: Buffer }
   /** The member is whole. */
   | { readonly kind: 'end' }
