@@ -42,10 +42,11 @@ export async function expireInStore(deps: Deps, wish: Wish, signal: AbortSignal)
   const gone = new Set(groups.flatMap(({ sets }) => sets))
   const back = leaving.filter((set) => !gone.has(set))
   const fresh = [...gone].filter(({ leaving_at }) => leaving_at === null)
-  await deps.catalog.transaction(CAUSE, async (tx) => {
-    if (back.length > 0) await tx.leaveChangeSets({ source, store: name, names: back }, false)
-    if (fresh.length > 0) await tx.leaveChangeSets({ source, store: name, names: fresh }, true)
-  })
+  if (back.length + fresh.length > 0)
+    await deps.catalog.transaction(CAUSE, async (tx) => {
+      if (back.length > 0) await tx.leaveChangeSets({ source, store: name, names: back }, false)
+      if (fresh.length > 0) await tx.leaveChangeSets({ source, store: name, names: fresh }, true)
+    })
   const due = groups.map(({ sets, by }) => ({ sets: sets.filter((set) => isDue(set, wish.now)), by }))
   let deleted = 0
   for (const group of due.filter(({ sets }) => sets.length > 0)) {
