@@ -1,23 +1,16 @@
-import { parseCron } from '@salvor/policy/schedule'
 import type { EngineAdapter } from '@salvor/shared/ports/engine'
 import type { FleetSettings, SourceSettings } from '@salvor/shared/ports/service'
-import { RETENTION_CLASSES } from '@salvor/shared/vocabulary/backup'
 import { durationMs } from '@salvor/shared/vocabulary/amounts'
-import {
-  ScheduledKinds,
-  SourcePolicy,
-  type CompressionChoice,
-  type ScheduledKind,
-} from '@salvor/shared/vocabulary/source'
+import { SourcePolicy, type ScheduledKind } from '@salvor/shared/vocabulary/source'
 import type { Adapters } from '../adapters/installed-adapters.ts'
+import { ableOf, type AbleEngine } from './able-engine.ts'
+import { checkPolicy, STREAM_MS } from './check-policy.ts'
 import { hashOf } from './config-hash.ts'
-import { suggestion } from './nearest.ts'
 import { parseSection } from './parse-section.ts'
 import type { KeyPath } from './problems.ts'
 import { checkName, loadKind } from './read-adapters.ts'
 import { mappingAt, readBlock, type Block, type Reading } from './read-block.ts'
 import { readFiles } from './read-files.ts'
-import type { YamlTree } from './yaml-tree.ts'
 
 const DEFAULT_SCHEDULE: Readonly<Partial<Record<ScheduledKind, string>>> = {
   incremental: '0 23 * * *',
@@ -120,21 +113,7 @@ async function readSource(
   const block = files === undefined ? await readBlock<unknown>(adapter, raw, path, POLICY_KEYS, reading) : undefined
   if (!policy) return undefined
   const able = ableOf(adapter, block?.config)
-  checkSchedule(policy, able, path, around.timezone, tree)
-  checkStreams(policy, able, path, tree)
-  checkCopies(policy, path, around.storeNames, tree)
-  if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
-    tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
-  }
-  const { compression }: { readonly compression: CompressionChoice } = policy
-  if (compression.at === 'source' && (!adapter.compresses_at_source || able.called !== adapter.kind)) {
-    const reason = `${able.called} sources send nothing compressed`
-    tree.problems.add([...path, 'compression', 'at'], reason, 'remove this key')
-  }
-  if (policy.at_max_chain === 'merge' && !adapter.merges) {
-    const reason = `chains of ${adapter.kind} backups cannot be merged yet`
-    tree.problems.add([...path, 'at_max_chain'], reason, 'remove this key: a full is taken instead')
-  }
+  checkPolicy({ policy, adapter, able, path, tree }, around)
   const blocks = files?.blocks ?? (block && new Map([[name, block]]))
   if (!blocks) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
@@ -152,27 +131,7 @@ async function readSource(
   return { blocks: all, fleet: files?.fleet ?? null, written }
 }
 
-type Able = Pick<EngineAdapter, 'kind' | 'artifact' | 'incremental_artifact' | 'streams' | 'types' | 'keeps_former'> & {
-  readonly called: string
-}
-
-/** What the engine can do with a source of this configuration. */
-function ableOf(adapter: EngineAdapter, config: unknown): Able {
-  const { kind, artifact, incremental_artifact, streams, types, keeps_former } = adapter
-  const limits = config === undefined ? null : (adapter.limits?.(config) ?? null)
-  if (limits !== null) return { kind, artifact, ...limits }
-  return {
-    kind,
-    artifact,
-    types,
-    called: kind,
-    ...(incremental_artifact && { incremental_artifact }),
-    ...(streams && { streams }),
-    ...(keeps_former && { keeps_former }),
-  }
-}
-
-function settingsOf(name: string, policy: SourcePolicy, adapter: Able, around: Surroundings): SourceSettings {
+function settingsOf(name: string, policy: SourcePolicy, adapter: AbleEngine, around: Surroundings): SourceSettings {
   const takes = (kind: ScheduledKind): boolean =>
     adapter.types.includes(kind === 'incremental' ? 'incremental' : 'full')
   const { wal: _, changes: __, ...named } = policy.schedule ?? {}
@@ -204,17 +163,15 @@ function hooksOf({ before, after, timeout }: NonNullable<SourcePolicy['hooks']>)
   return { before, after, timeout_ms: durationMs(timeout) }
 }
 
-/** `changes: stream`: a set every second in which something was committed. */
-const STREAM_MS = 1_000
 const DEFAULT_CHANGES = '60s'
 
 /**
  * WAL is streamed, and changes are followed, where the schedule says so, and where nothing is said and a store takes them; not those of `many` files, since
- * each that is followed takes a process of its own.
+ * a folder may hold thousands.
  */
 function streamsOf(
   policy: SourcePolicy,
-  adapter: Able,
+  adapter: AbleEngine,
   copies: SourceSettings['copies'],
   many: boolean,
 ): Pick<SourceSettings, 'wal' | 'changes' | 'streams'> {
@@ -226,24 +183,6 @@ function streamsOf(
   if (streams === 'wal') return byItself || wal !== undefined ? { streams, wal: 'stream' } : { streams }
   if (changes === undefined) return { streams }
   return { streams, changes: changes === 'stream' ? STREAM_MS : durationMs(changes) }
-}
-
-const STREAMS = [
-  { key: 'wal', none: 'has no WAL to stream', untaken: 'no store takes the WAL' },
-  { key: 'changes', none: 'has no changes to follow', untaken: 'no store takes change sets' },
-] as const
-
-function checkStreams(policy: SourcePolicy, adapter: Able, path: KeyPath, tree: YamlTree): void {
-  for (const { key, none, untaken } of STREAMS) {
-    const wish = policy.schedule?.[key]
-    if (wish === undefined) continue
-    const at = [...path, 'schedule', key]
-    if (adapter.streams !== key) tree.problems.add(at, `${adapter.called} ${none}`, 'remove this key')
-    const taken = !policy.copies || Object.values(policy.copies).some((c) => c === 'all' || c.includes(key))
-    if (!taken) tree.problems.add(at, untaken, `add ${key} to the classes of a store under \`copies\``)
-    if (wish !== 'stream' && durationMs(wish) < STREAM_MS)
-      tree.problems.add(at, 'a change set is stored once a second at most', 'write stream, or a duration from 1s on')
-  }
 }
 
 /** In the order of the file: the first store that takes a class is written first. */
@@ -258,48 +197,6 @@ function workOf(settings: SourceSettings, fingerprint: unknown, around: Surround
   const { hooks: _, keeps_former: __, ...rest } = settings
   const untimed = { ...rest, schedule: null, wal: null, changes: null, config_hash: null }
   return { settings: untimed, source: fingerprint, stores }
-}
-
-function checkSchedule(policy: SourcePolicy, adapter: Able, path: KeyPath, timezone: string, tree: YamlTree): void {
-  for (const kind of ScheduledKinds) {
-    const cron = policy.schedule?.[kind]
-    if (cron === undefined) continue
-    const at = [...path, 'schedule', kind]
-    const wrong = parseCron(cron, timezone)
-    if (wrong !== null)
-      tree.problems.add(
-        at,
-        `${JSON.stringify(cron)} is no schedule: ${wrong}`,
-        'write five cron fields, such as "0 2 * * 0"',
-      )
-    if (kind === 'incremental' && !adapter.types.includes('incremental')) {
-      tree.problems.add(at, `incremental backups of ${adapter.called} are not available`, 'remove this key')
-    }
-  }
-}
-
-function checkCopies(policy: SourcePolicy, path: KeyPath, storeNames: readonly string[], tree: YamlTree): void {
-  if (!policy.copies) return
-  const rules = Object.entries(policy.copies)
-  for (const [store] of rules) {
-    const at = [...path, 'copies', store]
-    if (!storeNames.includes(store)) {
-      tree.problems.add(
-        at,
-        `no store is called ${JSON.stringify(store)}`,
-        suggestion(store, storeNames, 'name it under `stores`'),
-      )
-    }
-  }
-  const taken = (name: string): boolean => rules.some(([, c]) => c === 'all' || c.some((word) => word === name))
-  const wanted = RETENTION_CLASSES.filter(
-    (c) => c === 'full' || (c !== 'pre_restore' && policy.schedule?.[c] !== undefined),
-  )
-  const homeless = wanted.filter((c) => !taken(c))
-  if (homeless.length > 0) {
-    const reason = `no store takes ${homeless.join(', ')} backups`
-    tree.problems.add([...path, 'copies'], reason, `add ${homeless.join(', ')} to a store, or write \`all\``)
-  }
 }
 
 function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } {
