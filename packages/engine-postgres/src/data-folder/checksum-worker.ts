@@ -15,9 +15,9 @@ const out = openSync(journal, 'wx', 0o600)
 const buffer = new Uint8Array(1024 * 1024)
 let lines = ''
 
-parentPort!.on('message', (told: string | readonly [string, number, string] | null) => {
+parentPort!.on('message', (told: string | readonly (readonly [string, number, string])[] | null) => {
   if (typeof told === 'string') lines += `${JSON.stringify([told, ...summed(told)])}\n`
-  else if (told !== null) lines += `${JSON.stringify(told)}\n`
+  else for (const line of told ?? []) lines += `${JSON.stringify(line)}\n`
   if (lines.length > 65_536 || told === null) {
     writeSync(out, lines)
     lines = ''

@@ -33,12 +33,12 @@ export class ReadBack implements AsyncDisposable {
 
   /** A file of zeros: it is not read. */
   zeros(name: string, size: number): void {
-    this.known([name, size, crcOfZeros(size)])
+    this.known([[name, size, crcOfZeros(size)]])
   }
 
-  /** A file that was summed before. */
-  known(file: SummedFile): void {
-    this.#tell(file)
+  /** Files that were summed before. */
+  known(files: readonly SummedFile[]): void {
+    this.#tell(files)
   }
 
   /** Resolves when every line is in the journal; rejects when a file could not be read. */
@@ -47,7 +47,7 @@ export class ReadBack implements AsyncDisposable {
     await this.#ended
   }
 
-  #tell(message: string | SummedFile | null): void {
+  #tell(message: string | readonly SummedFile[] | null): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     this.#worker.postMessage(message)
   }
