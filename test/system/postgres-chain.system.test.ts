@@ -47,6 +47,12 @@ sources:
   expect(`${verified.code} ${verified.stderr}`).toMatch(/^0 /)
   const restored = await home.run('restore', chain[2]!.id, '--to', home.path('restored'))
   expect(`${restored.code} ${restored.stderr}`).toMatch(/^0 /)
+  // What comes below is of what this leaves.
+  rmSync(home.path('restored/PG_VERSION'))
+  const again = await home.run('restore', chain[2]!.id, '--to', home.path('restored'), '--delta', '--json')
+  expect(`${again.code} ${again.stderr}`).toMatch(/^0 /)
+  const [delta] = again.json<{ checks: { name: string; detail: string }[] }>().checks
+  expect(delta).toMatchObject({ name: 'delta', detail: expect.stringMatching(/^\d+ of \d+ files were right/) })
 
   // The same as a stream, of the chain and of a full alone; a data folder is what tar makes of it.
   const full = await home.run('restore', chain[0]!.id, '--to', home.path('full'))

@@ -95,7 +95,7 @@ async function unpackAll(
   const watched = (artifact: ArtifactContent) => (fate ? skimming : reported)(context, artifact, signal)
   if (increments.length === 0) {
     const heard = {
-      written: ({ name, size, crc }: NewFile) => readBack.known([name, size, crcHex(crc)]),
+      written: ({ name, size, crc }: NewFile) => readBack.known([[name, size, crcHex(crc)]]),
       zeroed: (name: string, size: number) => readBack.zeros(name, size),
     }
     await unpack(watched(content), tree, heard, fate)

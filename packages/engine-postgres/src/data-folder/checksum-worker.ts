@@ -15,9 +15,9 @@ const { root, journal: path, aside } = workerData as Setup
 const journal = new Journal(path, true)
 const buffer = new Uint8Array(1024 * 1024)
 
-parentPort!.on('message', (told: string | SummedFile | null) => {
+parentPort!.on('message', (told: string | readonly SummedFile[] | null) => {
   if (told !== null) {
-    journal.add(typeof told === 'string' ? [told, ...summed(told)] : told)
+    for (const file of typeof told === 'string' ? [[told, ...summed(told)] as const] : told) journal.add(file)
     return
   }
   journal.end()

@@ -36,13 +36,13 @@ export class ReadBack implements AsyncDisposable {
 
   /** A file of zeros: it is not read. */
   zeros(name: string, size: number): void {
-    this.known([name, size, crcOfZeros(size)])
+    this.known([[name, size, crcOfZeros(size)]])
   }
 
-  /** A file that was summed before. */
-  known(file: SummedFile): void {
-    if (this.#reading) tell(this.#reading, file)
-    else this.#own!.add(file)
+  /** Files that were summed before. */
+  known(files: readonly SummedFile[]): void {
+    if (this.#reading) tell(this.#reading, files)
+    else for (const file of files) this.#own!.add(file)
   }
 
   /** Resolves when every line is in the journal; rejects when a file could not be read. */
@@ -73,7 +73,7 @@ export class ReadBack implements AsyncDisposable {
   }
 }
 
-function tell({ worker }: Reading, message: string | SummedFile | null): void {
+function tell({ worker }: Reading, message: string | readonly SummedFile[] | null): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   worker.postMessage(message)
 }

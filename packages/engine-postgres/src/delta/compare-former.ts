@@ -49,13 +49,11 @@ export async function compareFormer(
   const settle = async (): Promise<void> => {
     const { batch, found } = running.shift()!
     const kept = await found
-    batch.forEach((file, i) => {
-      names.add(file[0], kept[i]!)
-      if (!kept[i]) return
-      total.kept++
-      total.keptBytes += file[1]
-      readBack.known(file)
-    })
+    const right = batch.filter((_, i) => kept[i]!)
+    batch.forEach((file, i) => names.add(file[0], kept[i]!))
+    total.kept += right.length
+    for (const [, size] of right) total.keptBytes += size
+    readBack.known(right)
   }
   let batch: SummedFile[] = []
   let bytes = 0

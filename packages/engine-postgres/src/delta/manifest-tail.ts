@@ -5,8 +5,8 @@ import { BLOCK, padded, parseHeader, TarInvalid } from '../tar/header.ts'
 
 const NAME = Buffer.from('backup_manifest\0')
 const FIRST_LOOK = 1024 * 1024
-/** Tar programs fill an archive up to records of twenty blocks. */
-const MOST_BEHIND = 22 * BLOCK
+/** The end of every archive that was written here. */
+const END = 2 * BLOCK
 
 /** Writes the backup_manifest, an archive's last member, into the new file `path`, by reading the archive's end alone. */
 export async function copyManifest(content: ArtifactContent, path: string, signal: AbortSignal): Promise<void> {
@@ -58,8 +58,7 @@ function manifestAt(block: Buffer, end: number, total: number): number | null {
   if (!block.subarray(0, NAME.length).equals(NAME)) return null
   try {
     const { type, size } = parseHeader(block)
-    const behind = total - end - padded(size)
-    return type === 'file' && behind >= 0 && behind <= MOST_BEHIND ? size : null
+    return type === 'file' && end + padded(size) + END === total ? size : null
   } catch (error) {
     if (error instanceof TarInvalid) return null
     throw error

@@ -34,11 +34,9 @@ export async function settleStubs(
   let batch: { readonly file: SummedFile; readonly waiting: WaitingFile }[] = []
   const look = async (): Promise<void> => {
     const found = await sums.check(batch.map(({ file }) => file))
-    batch.forEach(({ file, waiting }, i) => {
-      if (!found[i]) return
-      table.done(waiting)
-      readBack.known(file)
-    })
+    const right = batch.filter((_, i) => found[i]!)
+    for (const { waiting } of right) table.done(waiting)
+    readBack.known(right.map(({ file }) => file))
     batch = []
   }
   for await (const { path, size, crc } of new ManifestReader(manifest, signal).files()) {

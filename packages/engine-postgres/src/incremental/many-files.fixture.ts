@@ -9,6 +9,7 @@ const steps = {
   full: () => chain.full(),
   increment: () => chain.increment(),
   restore: () => chain.restore(join(folder, 'restored')),
+  delta: () => chain.restore(join(folder, 'restored'), { delta: 'same' }),
   merge: async () => void (chain = await chain.merged()),
   'restore merged': () => chain.restore(join(folder, 'merged')),
 }

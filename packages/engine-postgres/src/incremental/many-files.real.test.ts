@@ -11,7 +11,7 @@ const LIMITS = ['--max-old-space-size=128', '--max-semi-space-size=4']
 /** A process of Node that runs from sources takes some 100 MB of it. */
 const MOST_MB = 220
 
-test(`a cluster with as many files as tables is backed up, chained, restored and merged in bounded memory`, async () => {
+test(`a cluster with as many files as tables is backed up, chained, restored, laid over and merged in bounded memory`, async () => {
   const settings = { summarize_wal: 'on', autovacuum: 'off', max_locks_per_transaction: String(TABLES / 50) }
   await using server = await startPostgres({ major: 18, settings, initdb: ['--data-checksums'] })
   using folder = temporaryFolder()
@@ -39,6 +39,7 @@ test(`a cluster with as many files as tables is backed up, chained, restored and
     await create(TABLES + 1, TABLES / 20)
     await perform('increment')
     await perform('restore')
+    await perform('delta')
     await perform('merge')
     await perform('restore merged')
   } finally {

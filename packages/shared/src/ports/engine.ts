@@ -95,10 +95,7 @@ export interface RestoreRequest {
   /** A new place: file (SQLite), folder (PostgreSQL), or URL of a server (logical backups of it). Checked by `assertTarget` before a byte moves. */
   readonly target: string
   readonly in_place: boolean
-  /**
-   * PostgreSQL: what is in the target is laid over, and only what differs is written; an empty or missing one is filled as ever.
-   * `same`: a data folder of the same cluster; `any`: of whichever.
-   */
+  /** PostgreSQL: it is laid over what is there, of the same cluster or of any, and only what differs is written. */
   readonly delta?: 'same' | 'any' | undefined
   /** Incrementals on top of the content, oldest first; absent: none. The state that comes back is the last one's. */
   readonly increments?: readonly Increment[]
@@ -124,10 +121,7 @@ export interface RestoreParts {
 }
 
 /** A delta restore, for a look at its target. */
-export interface LaidOver {
-  readonly delta: NonNullable<RestoreRequest['delta']>
-  readonly engine_facts: SnapshotFacts['engine_facts']
-}
+export type LaidOver = Pick<RestoreRequest, 'engine_facts'> & { readonly delta: 'same' | 'any' }
 
 export interface RestoreFacts {
   /** The instant whose state came back. */
