@@ -125,6 +125,8 @@ async function copyPinned(start: ReportOf<'pinned'>, work: Work): Promise<Route>
   const consistent_at = instantOfTicks(start.at, site.context.now)
   const bytes = start.facts.page_size * start.facts.page_count
   await assertRoom(site.context.scratch_dir, bytes)
+  // Of an attempt before this one: SQLite would take it for the database that it copies into.
+  await rm(copyPath(site), { force: true })
   using watch = await watchWal(found.path, site.limits.wal_bytes, site.context.source)
   site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: bytes })
   sqlite.tell({ command: 'copy' })
