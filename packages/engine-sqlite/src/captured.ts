@@ -3,20 +3,18 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { LogFollower, type Look } from './changes/log-follower.ts'
-import { startFollower } from './changes/log-helper.ts'
 import { LookPace } from './changes/look-pace.ts'
 import { PendingSet } from './changes/pending-set.ts'
-import { WalFile } from './changes/wal-file.ts'
+import { LogBroken, WalFile } from './changes/wal-file.ts'
 import type { DatabaseFacts, ReportOf } from './child/messages.ts'
 import { HEADER_BYTES, unusedRanges } from './header.ts'
 import { copyPath, type Route, type Work } from './route.ts'
 import { assertRoom, copyToScratch } from './scratch-copy.ts'
-import { sourceFailure } from './sqlite-failure.ts'
 import { limitError } from './wal-watch.ts'
 
 /** How long commits are counted before it is decided how to copy. Of a database that is copied sooner than in SHORT_S it is not asked. */
-const COUNT_MS = 250
-const SHORT_S = 0.5
+const COUNT_MS = 100
+const SHORT_S = 2
 const LOOK_MS = 1_000
 const RESET_TRIES = 16
 
@@ -34,26 +32,31 @@ export async function outgrows({ facts }: ReportOf<'frozen'>, { site, sqlite, si
 /**
  * Lets the held state go before the log grows: the file is copied aside while it is written to, and every page that was committed meanwhile
  * is captured from the log and laid over the copy, which is the state of the last look then. Takes the room of the database in the
- * scratch folder, twice where everything changes. SOURCE_LOG_GREW where the log grows all the same.
+ * scratch folder, twice where everything changes. SOURCE_LOG_GREW where the log grows all the same; Overran, with nothing pushed. `gentle`:
+ * it overran before.
  */
-export async function copyCaptured(start: ReportOf<'frozen'>, work: Work): Promise<Route> {
+export async function copyCaptured(start: ReportOf<'frozen'>, work: Work, gentle: boolean): Promise<Route> {
+  try {
+    return await capturedCopy(start, work, gentle)
+  } catch (error) {
+    if (!(error instanceof LogBroken)) throw error
+    throw new SalvorError('SOURCE_CHANGED', { source: work.site.context.source }, error)
+  }
+}
+
+async function capturedCopy(start: ReportOf<'frozen'>, work: Work, gentle: boolean): Promise<Route> {
   const { site, found, sqlite: holder, signal } = work
   const { source, scratch_dir: scratch, now } = site.context
-  const { lock_wait_ms, write_lock_ms } = site.limits
   const size = start.facts.page_count * start.facts.page_size
   await assertRoom(scratch, size)
-  const failure = sourceFailure({ source, what: site.path, waited_ms: lock_wait_ms, scratch })
-  const request = { path: found.path, lock_wait_ms, may_move: true }
-  await using helper = startFollower({ request, file: start.file, write_lock_ms, alone: true, signal, failure })
-  const { page_size, file } = await helper.next('following')
-  if (file.ino !== start.file.ino || file.dev !== start.file.dev) throw new SalvorError('SOURCE_CHANGED', { source })
+  holder.tell({ command: 'follow', may_move: !gentle })
+  const { page_size, file } = await holder.next('following')
   await using wal = new WalFile(found.path, page_size)
   await using changed = new PendingSet(join(scratch, 'captured.pages'), scratch, page_size)
   using pace = new LookPace(found.path, LOOK_MS)
-  const capture = new Capture(new LogFollower(helper, wal, now), changed, work)
+  const capture = new Capture(new LogFollower(holder, wal, now), changed, work)
   await capture.begin()
-  holder.tell({ command: 'release' })
-  await holder.next('released')
+  holder.tell({ command: 'thaw' })
   site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: size })
   const stopped = new AbortController()
   const copying = copyToScratch(

@@ -1,4 +1,5 @@
-import { statSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { openBench } from '@salvor/testkit/fakes/engine-context'
 import { openFileSink } from '@salvor/testkit/fakes/file-sink'
@@ -21,7 +22,10 @@ test('a report that keeps an old snapshot open for hours does not keep backups f
   await using writer = await startWriter(path, { tps: 200 })
   await pause(200)
   await using sink = openFileSink(bench.path('copy.db'))
-  const engine = openEngine({ path }, bench.context(), { ...LIMITS, freeze_deadline_ms: 500 })
+  const context = bench.context()
+  // What an attempt before this one left, which was put an end to while it copied.
+  writeFileSync(join(context.scratch_dir, 'copy.db'), readFileSync(path).subarray(0, 100_000))
+  const engine = openEngine({ path }, context, { ...LIMITS, freeze_deadline_ms: 500 })
   const facts = await engine.snapshot(sink, never)
   expect(facts.engine_facts).toMatchObject({ route: 'backup-api', journal_mode: 'wal' })
   expect(facts.notices.join()).toContain('old snapshot')

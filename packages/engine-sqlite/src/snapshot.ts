@@ -3,6 +3,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { ParentBackup, SnapshotFacts } from '@salvor/shared/ports/engine'
 import { copyCaptured, outgrows } from './captured.ts'
+import { Overran } from './changes/log-follower.ts'
 import { askFollower } from './changes/step-aside.ts'
 import type { DatabaseFacts, ReportOf } from './child/messages.ts'
 import { pushFrozen } from './frozen.ts'
@@ -51,14 +52,25 @@ async function take(
     const { start, sqlite: holder } = await startHeld(site, found, overruns, signal)
     await using sqlite = holder
     if (start.report === 'overran') {
-      site.context.log.warn({ overruns: overruns + 1 }, 'the write lock was given back because it took too long')
-      if (overruns + 1 < OVERRUNS) continue
-      throw new SalvorError('TASK_DIED', { task: 'the SQLite helper', how: 'a machine too slow for a short lock' })
+      assertFew(overruns + 1, site)
+      continue
     }
     assertLocalDisk(found, start.facts.journal_mode === 'wal', site.context.source)
-    const { route, state } = await follow(start, { site, found, sqlite, sink, push, signal })
-    return { facts: snapshotFacts(site, found, route, state), skipped: state.digests === null }
+    try {
+      const work = { site, found, sqlite, sink, push, signal }
+      const { route, state } = await follow(start, work, overruns > 0)
+      return { facts: snapshotFacts(site, found, route, state), skipped: state.digests === null }
+    } catch (error) {
+      if (!(error instanceof Overran)) throw error
+      assertFew(overruns + 1, site)
+    }
   }
+}
+
+function assertFew(overruns: number, { context }: Site): void {
+  context.log.warn({ overruns }, 'the write lock was given back because it took too long')
+  if (overruns < OVERRUNS) return
+  throw new SalvorError('TASK_DIED', { task: 'the SQLite helper', how: 'a machine too slow for a short lock' })
 }
 
 /** A stream of Salvor's own that follows the file moves on all the time until the state is held. */
@@ -96,14 +108,14 @@ function startHolder(
   return startSqlite(request, { scratch, signal, failure })
 }
 
-async function follow(start: Start, work: Work): Promise<Pushed> {
+async function follow(start: Start, work: Work, gentle: boolean): Promise<Pushed> {
   if (start.report === 'frozen' && !(await outgrows(start, work))) return pushFrozen(start, work)
-  const route = await copyAside(start, work)
+  const route = await copyAside(start, work, gentle)
   return { route, state: await pushCopy(route.facts, work) }
 }
 
-function copyAside(start: Start, work: Work): Promise<Route> {
-  if (start.report === 'frozen') return copyCaptured(start, work)
+function copyAside(start: Start, work: Work, gentle: boolean): Promise<Route> {
+  if (start.report === 'frozen') return copyCaptured(start, work, gentle)
   return start.report === 'pinned' ? copyPinned(start, work) : copyJournaled(start, work)
 }
 
@@ -113,6 +125,8 @@ async function copyPinned(start: ReportOf<'pinned'>, work: Work): Promise<Route>
   const consistent_at = instantOfTicks(start.at, site.context.now)
   const bytes = start.facts.page_size * start.facts.page_count
   await assertRoom(site.context.scratch_dir, bytes)
+  // Of an attempt before this one: SQLite would take it for the database that it copies into.
+  await rm(copyPath(site), { force: true })
   using watch = await watchWal(found.path, site.limits.wal_bytes, site.context.source)
   site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: bytes })
   sqlite.tell({ command: 'copy' })

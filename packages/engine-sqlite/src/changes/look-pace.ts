@@ -4,6 +4,8 @@ import { type FSWatcher, watch } from 'node:fs'
 const LOOK_MS = 1_000
 /** Between two looks, however much is written. */
 const SOON_MS = 100
+/** After a write to the main file, which is a checkpoint's: seldom, and somebody may be waiting. */
+const CHECKPOINT_MS = 25
 /** While a backup waits for a moment in which everything is in the main file. */
 const ASIDE_MS = 2
 
@@ -38,7 +40,7 @@ export class LookPace implements Disposable {
     if (this.#watchers.length > 0) return wasWritten
     const log = this.#watch(`${this.#path}-wal`, () => this.#written())
     const main = this.#watch(this.#path, () => {
-      this.#againMs = SOON_MS
+      this.#againMs = CHECKPOINT_MS
       this.#written()
     })
     this.#watchers = [...log, ...main]

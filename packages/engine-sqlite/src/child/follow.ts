@@ -11,23 +11,36 @@ const BUSY_PAUSE_MS = 20
 
 /** Follows one database until it is told to let go; then nothing of it is open any more, and its log lies as it lay. */
 export async function follow(request: FollowRequest, line: Line, company: Company): Promise<Report> {
-  const whenFree = <T>(work: () => T): Promise<T> =>
-    patiently(request.lock_wait_ms, () => company.alone(async () => work()))
-  const { source, follower } = await whenFree(() => open(request, line, company))
+  const opening = () => company.alone(async () => open(request, line, company))
+  const { source, follower } = await patiently(request.lock_wait_ms, opening)
   try {
     line.report({ report: 'following', file: source.file, page_size: follower.page_size })
-    for (;;) {
-      const command = await line.next()
-      if (command.command === 'release') return { report: 'released', lock_ms: 0 }
-      if (command.command === 'advance') line.report(await whenFree(() => follower.advance()))
-      if (command.command === 'read') follower.read(command.hold)
-      if (command.command === 'reset') line.report(await follower.reset(company))
-    }
+    await untilReleased(follower, line, company, request.lock_wait_ms)
+    return { report: 'released', lock_ms: 0 }
   } finally {
     await company.alone(async () => {
       source.leave()
       company.closed(source.file)
     })
+  }
+}
+
+/** Does what the parent wants, until that is `release`. */
+export async function untilReleased(
+  follower: Follower,
+  line: Line,
+  company: Company,
+  lockWaitMs: number,
+  thaw: () => void = () => undefined,
+): Promise<void> {
+  const advance = () => company.alone(async () => follower.advance())
+  for (;;) {
+    const command = await line.next()
+    if (command.command === 'release') return
+    if (command.command === 'advance') line.report(await patiently(lockWaitMs, advance))
+    if (command.command === 'read') follower.read(command.hold)
+    if (command.command === 'reset') line.report(await follower.reset(company))
+    if (command.command === 'thaw') thaw()
   }
 }
 

@@ -1,6 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { coded, type Report, type RequestOf } from './messages.ts'
 import { copyInTransaction } from './backup-api.ts'
+import { makeCompany } from './company.ts'
+import { untilReleased } from './follow.ts'
+import { Follower } from './follower.ts'
 import { freeze, openFreezer, type Freezer } from './freeze-holder.ts'
 import { followJournaled } from './journaled.ts'
 import { identityOf, openSource } from './open-source.ts'
@@ -33,7 +36,12 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
     line.report({ report: 'copied' })
     command = await line.next()
   }
-  freezer.release()
+  if (command.command === 'follow') {
+    const { path, lock_wait_ms } = request
+    const follower = new Follower(source, { path, lock_wait_ms, may_move: command.may_move }, line)
+    line.report({ report: 'following', file: source.file, page_size: follower.page_size })
+    await untilReleased(follower, line, makeCompany(), lock_wait_ms, () => freezer.release())
+  } else freezer.release()
   return { report: 'released', lock_ms: frozen.lock_ms }
 }
 
