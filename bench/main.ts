@@ -20,6 +20,7 @@ const { values } = parseArgs({
     // About 1 GB of WAL.
     'wal-scale': { type: 'string', default: '60' },
     seconds: { type: 'string', default: '20' },
+    'wal-rate': { type: 'string', default: '50' },
     // Of `--only streams`.
     streams: { type: 'string', default: '200' },
     backups: { type: 'string', default: '20' },
@@ -52,7 +53,9 @@ if (wanted('wal')) {
 }
 if (wanted('latency')) {
   using place = makeWorkplace()
-  rows.push(...(await benchLatency(place, { seconds: Number(values.seconds), say })))
+  rows.push(
+    ...(await benchLatency(place, { seconds: Number(values.seconds), rate: 1e6 * Number(values['wal-rate']), say })),
+  )
 }
 // Takes minutes, and is never part of a whole run.
 if (values.only === 'streams') {
