@@ -1,5 +1,6 @@
 // npm run bench: Salvor beside its peers on the same data in one run, in memory. Only the ratios carry over to another machine.
 import { parseArgs } from 'node:util'
+import { benchIncrementals } from './postgres-changes.ts'
 import { benchPostgres } from './postgres.ts'
 import { report, type Row } from './report.ts'
 import { benchSqlite } from './sqlite.ts'
@@ -46,6 +47,10 @@ if (wanted('sqlite')) {
 if (wanted('postgres')) {
   using place = makeWorkplace()
   rows.push(...(await benchPostgres(place, { scale: Number(values['postgres-scale']), rounds, say })))
+}
+if (wanted('incrementals')) {
+  using place = makeWorkplace()
+  rows.push(...(await benchIncrementals(place, { scale: Number(values['postgres-scale']), rounds, say })))
 }
 if (wanted('wal')) {
   using place = makeWorkplace()
