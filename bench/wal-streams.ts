@@ -6,7 +6,7 @@ import { measure } from './measure.ts'
 import type { Row } from './report.ts'
 import { measureLag, writeWal } from './wal-lag.ts'
 import { untilStreaming } from './wal-latency.ts'
-import { quantile, startWorker } from './worker.ts'
+import { quantile, startWorker, type Worker } from './worker.ts'
 import type { Workplace } from './workplace.ts'
 
 const GOAL_MS = 5_000
@@ -38,7 +38,7 @@ export async function benchStreams(
   for (const [n, server] of servers.entries())
     await untilStreaming(server, urls.filter((url) => url === servers[n]!.url).length)
   options.say(`${options.streams} streams of ${options.servers} servers; their first backups …`)
-  await untilBackedUp(place, options.streams)
+  await untilBackedUp(place, options.streams, worker)
   const stop = new AbortController()
   const writing = servers.map((server) => writeWal(server.url, RATE, stop.signal))
   await sleep(3_000)
@@ -69,9 +69,11 @@ export async function benchStreams(
 }
 
 /** A worker takes a full of each source that has none. */
-async function untilBackedUp(place: Workplace, count: number): Promise<void> {
+async function untilBackedUp(place: Workplace, count: number, worker: Worker): Promise<void> {
   const { command, args, cwd } = place.salvor('list', '--json', '--limit', String(10 * count))
   for (const end = performance.now() + 1_800_000; performance.now() < end; await sleep(5_000)) {
+    // Throws where it has ended.
+    worker.cpu()
     const { stdout } = await promisify(execFile)(command, [...args], { cwd, maxBuffer: 64 << 20 })
     const { backups } = JSON.parse(stdout) as { readonly backups: readonly { readonly source: string }[] }
     if (new Set(backups.map(({ source }) => source)).size >= count) return
