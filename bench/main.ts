@@ -1,5 +1,6 @@
 // npm run bench: Salvor beside its peers on the same data in one run, in memory. Only the ratios carry over to another machine.
 import { parseArgs } from 'node:util'
+import { benchIncrementals } from './postgres-changes.ts'
 import { benchPostgres } from './postgres.ts'
 import { report, type Row } from './report.ts'
 import { benchSqlite } from './sqlite.ts'
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     // About 1 GB of WAL.
     'wal-scale': { type: 'string', default: '60' },
     seconds: { type: 'string', default: '20' },
+    'wal-rate': { type: 'string', default: '50' },
     // Of `--only streams`.
     streams: { type: 'string', default: '200' },
     backups: { type: 'string', default: '20' },
@@ -53,13 +55,19 @@ if (wanted('postgres')) {
   using place = makeWorkplace()
   rows.push(...(await benchPostgres(place, { scale: Number(values['postgres-scale']), rounds, say })))
 }
+if (wanted('incrementals')) {
+  using place = makeWorkplace()
+  rows.push(...(await benchIncrementals(place, { scale: Number(values['postgres-scale']), rounds, say })))
+}
 if (wanted('wal')) {
   using place = makeWorkplace()
   rows.push(...(await benchArchive(place, { scale: Number(values['wal-scale']), rounds, say })))
 }
 if (wanted('latency')) {
   using place = makeWorkplace()
-  rows.push(...(await benchLatency(place, { seconds: Number(values.seconds), say })))
+  rows.push(
+    ...(await benchLatency(place, { seconds: Number(values.seconds), rate: 1e6 * Number(values['wal-rate']), say })),
+  )
 }
 // Takes minutes, and is never part of a whole run.
 if (values.only === 'streams') {

@@ -12,13 +12,12 @@ const MODES = [
   { name: 'on the spool volume', wal: 'synchronous: true, acknowledge: spool', goal: 1 },
   { name: 'in the store, not synchronous', wal: '', goal: null },
 ] as const
-const RATE = 50e6
 const GOAL_MS = 500
 
-/** From a commit until the worker has acknowledged it, while 50 MB of WAL a second are written. */
+/** From a commit until the worker has acknowledged it, while `rate` bytes of WAL a second are written. */
 export async function benchLatency(
   place: Workplace,
-  options: { seconds: number; say: (line: string) => void },
+  options: { seconds: number; rate: number; say: (line: string) => void },
 ): Promise<Row[]> {
   process.env['TMPDIR'] = place.folder
   const rows: Row[] = []
@@ -33,7 +32,7 @@ export async function benchLatency(
     await using worker = startWorker(place)
     await untilStreaming(server, 1)
     const stop = new AbortController()
-    const writing = writeWal(server.url, RATE, stop.signal)
+    const writing = writeWal(server.url, options.rate, stop.signal)
     await sleep(2_000)
     const before = worker.cpu()
     const { all, open } = await measureLag(server.url, 1000 * options.seconds, 1, 'flush_lsn')

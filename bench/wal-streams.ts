@@ -1,10 +1,12 @@
+import { execFile } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { measure } from './measure.ts'
 import type { Row } from './report.ts'
 import { measureLag, writeWal } from './wal-lag.ts'
 import { untilStreaming } from './wal-latency.ts'
-import { quantile, startWorker } from './worker.ts'
+import { quantile, startWorker, type Worker } from './worker.ts'
 import type { Workplace } from './workplace.ts'
 
 const GOAL_MS = 5_000
@@ -35,7 +37,8 @@ export async function benchStreams(
   await using worker = startWorker(place)
   for (const [n, server] of servers.entries())
     await untilStreaming(server, urls.filter((url) => url === servers[n]!.url).length)
-  options.say(`${options.streams} streams of ${options.servers} servers`)
+  options.say(`${options.streams} streams of ${options.servers} servers; their first backups …`)
+  await untilBackedUp(place, options.streams, worker)
   const stop = new AbortController()
   const writing = servers.map((server) => writeWal(server.url, RATE, stop.signal))
   await sleep(3_000)
@@ -63,6 +66,19 @@ export async function benchStreams(
     { what: `${what}, p50 ms / ${GOAL_MS}`, salvor: quantile(each, 0.5), peer: GOAL_MS, goal: null, missing: '' },
     { what: `${what}, p99 ms / ${GOAL_MS}`, salvor: quantile(each, 0.99), peer: GOAL_MS, goal: 1, missing: '' },
   ]
+}
+
+/** A worker takes a full of each source that has none. */
+async function untilBackedUp(place: Workplace, count: number, worker: Worker): Promise<void> {
+  const { command, args, cwd } = place.salvor('list', '--json', '--limit', String(10 * count))
+  for (const end = performance.now() + 1_800_000; performance.now() < end; await sleep(5_000)) {
+    // Throws where it has ended.
+    worker.cpu()
+    const { stdout } = await promisify(execFile)(command, [...args], { cwd, maxBuffer: 64 << 20 })
+    const { backups } = JSON.parse(stdout) as { readonly backups: readonly { readonly source: string }[] }
+    if (new Set(backups.map(({ source }) => source)).size >= count) return
+  }
+  throw new Error('not every source was backed up')
 }
 
 function configuration(sources: readonly (readonly [name: string, url: string])[]): string {

@@ -18,12 +18,15 @@ export function startWorker(place: Workplace): Worker {
   child.stderr.on('data', (data: Buffer) => said.push(data))
   return {
     cpu() {
-      if (child.exitCode !== null) throw new Error(`the worker ended: ${Buffer.concat(said).toString().slice(-2000)}`)
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(
+          `the worker ended (${child.exitCode ?? child.signalCode}): ${Buffer.concat(said).toString().slice(-2000)}`,
+        )
       return cpuOf(child)
     },
     async [Symbol.asyncDispose]() {
       const ended = new Promise((resolve) => child.once('exit', resolve))
-      if (child.exitCode === null && child.kill('SIGTERM')) await ended
+      if (child.exitCode === null && child.signalCode === null && child.kill('SIGTERM')) await ended
     },
   }
 }

@@ -16,11 +16,11 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { openForCommand } from '../context.ts'
 import { askHelper } from './ask-helper.ts'
 import { requestOf } from './helper-answer.ts'
-import type { HelperRequest } from './helper-message.ts'
+import { packRequest, type HelperRequest } from './helper-message.ts'
 import { helperPlace, ownFolder } from './helper-place.ts'
 import { WalHelper } from './serve-helper.ts'
 
-const TIMES = { idle: 60_000, lives: 60_000, looks: 20 }
+const TIMES = { idle: 60_000, lives: 60_000, looks: 20, asks: 5_000 }
 const ended: (() => void | Promise<void>)[] = []
 afterEach(async () => {
   for (const end of ended.splice(0).toReversed()) await end()
@@ -153,6 +153,19 @@ test('a helper that nobody asks ends, as does one that nobody can reach', async 
   const lost = await place()
   rmSync(lost.socket)
   await until(lost.isOver)
+})
+
+test('a caller that says nothing, or does not read its answer, keeps no helper from ending', async () => {
+  const helper = await place({ ...TIMES, idle: 300, asks: 500 })
+  const mute = createConnection(helper.socket)
+  const deaf = createConnection(helper.socket, () => {
+    deaf.pause()
+    deaf.write(packRequest(requestOf('push', [helper.file(2)], { config: helper.config, json: false })))
+  })
+  ended.push(() => [mute, deaf].forEach((each) => each.on('error', () => undefined).destroy()))
+  await until(() => existsSync(join(helper.folder, 'backups/clinic/wal')) && helper.stored().length === 1)
+  await until(helper.isOver)
+  expect(existsSync(helper.socket)).toBe(false)
 })
 
 test('what is no request is not answered, and half of one keeps nobody waiting', async () => {

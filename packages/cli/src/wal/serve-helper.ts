@@ -25,8 +25,10 @@ export interface HelperTimes {
   readonly lives: number
   /** Between two looks at whether it should end. */
   readonly looks: number
+  /** A caller that has not asked by then is none. */
+  readonly asks: number
 }
-const TIMES: HelperTimes = { idle: 60_000, lives: 3_600_000, looks: 1_000 }
+const TIMES: HelperTimes = { idle: 60_000, lives: 3_600_000, looks: 1_000, asks: 5_000 }
 
 /** Another helper of this place listens already. */
 export async function isServed({ socket }: HelperPlace): Promise<boolean> {
@@ -91,9 +93,9 @@ export class WalHelper {
     await rename(own, socket)
     await this.#untilDone(ino)
     if (await this.#isReached(ino)) await rm(socket, { force: true })
-    const closed = new Promise((resolve) => server.close(resolve))
+    // What was asked is answered, and what that began ahead ends.
+    await new Promise((resolve) => server.close(resolve))
     await this.#answers.ended()
-    await closed
   }
 
   async #untilDone(ino: number): Promise<void> {
@@ -116,13 +118,15 @@ export class WalHelper {
 
   #hear(connection: Socket): void {
     let text = Buffer.alloc(0)
+    // A caller that is stopped, or is none, holds up nothing.
+    connection.setTimeout(this.#times.asks, () => connection.destroy())
     connection.on('error', () => undefined)
     connection.on('data', (data: Buffer) => {
       text = Buffer.concat([text, data])
       try {
         const request = unpackRequest(text)
         if (request === null) return
-        connection.removeAllListeners('data')
+        connection.removeAllListeners('data').setTimeout(0)
         void this.#answer(request, connection)
       } catch {
         connection.destroy()
@@ -135,12 +139,12 @@ export class WalHelper {
     this.#working += 1
     const alive = setInterval(() => connection.write(ALIVE), ALIVE_EVERY_MS)
     try {
-      if (!(await this.#isMine(request))) return void connection.end(DECLINED)
-      connection.end(packReply(await this.#answers.to(request)))
+      if (!(await this.#isMine(request))) return leave(connection, DECLINED)
+      leave(connection, packReply(await this.#answers.to(request)))
       this.#usedAt = performance.now()
     } catch {
       // The caller tries, and tells. What failed here may be of this process: the next one begins anew.
-      connection.end(DECLINED)
+      leave(connection, DECLINED)
       this.#stop.abort()
     } finally {
       clearInterval(alive)
@@ -155,4 +159,9 @@ export class WalHelper {
     if (!current) this.#stop.abort()
     return current
   }
+}
+
+/** Does not wait until the caller has read it. */
+function leave(connection: Socket, words: string | Buffer): void {
+  connection.end(words, () => connection.destroy())
 }
