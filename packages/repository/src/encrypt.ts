@@ -1,6 +1,5 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { CipherGCM, DecipherGCM } from 'node:crypto'
-import { freeBuffer } from './free-buffer.ts'
+import { createCipheriv, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { CipherGCM } from 'node:crypto'
 
 export const IV_BYTES = 12
 export const TAG_BYTES = 16
@@ -40,24 +39,44 @@ export class SegmentCipher {
   }
 }
 
-/** Checks the tag of a segment whose stored bytes pass by; what it decrypts is dropped, frames are opened elsewhere. */
+/**
+ * Checks the tag of a segment whose stored bytes pass by, without decrypting them: frames are opened elsewhere. The bytes go through GCM as additional data,
+ * at several times the speed and with no output to be freed. Its hash takes additional data and ciphertext alike, but for its last block, which has the lengths
+ * of both: what that makes of a difference is put right at the end (NIST SP 800-38D, 6.4 and 7.1).
+ */
 export class SegmentAuthenticator {
-  readonly #decipher: DecipherGCM
+  readonly #gcm: CipherGCM
+  readonly #hash_key: bigint
+  #bytes = 0
 
   constructor(dataKey: Uint8Array, iv: Uint8Array) {
-    this.#decipher = createDecipheriv('aes-256-gcm', dataKey, iv)
+    this.#gcm = createCipheriv('aes-256-gcm', dataKey, iv)
+    this.#hash_key = asNumber(createCipheriv('aes-256-ecb', dataKey, null).update(Buffer.alloc(16)))
   }
   update(stored: Uint8Array): void {
-    freeBuffer(this.#decipher.update(stored))
+    this.#gcm.setAAD(stored)
+    this.#bytes += stored.length
   }
   /** Once, after the last frame. */
   accepts(tag: Uint8Array): boolean {
-    this.#decipher.setAuthTag(tag)
-    try {
-      this.#decipher.final()
-      return true
-    } catch {
-      return false
-    }
+    this.#gcm.final()
+    const bits = BigInt(this.#bytes) * 8n
+    const lengths = (bits << 64n) | bits
+    const expected = asNumber(this.#gcm.getAuthTag()) ^ product(lengths, this.#hash_key)
+    return timingSafeEqual(Buffer.from(expected.toString(16).padStart(2 * TAG_BYTES, '0'), 'hex'), tag)
   }
+}
+
+function asNumber(block: Uint8Array): bigint {
+  return BigInt(`0x${Buffer.from(block).toString('hex')}`)
+}
+
+/** In the field of GHASH, whose first bit is the highest. */
+function product(x: bigint, y: bigint): bigint {
+  let [sum, power] = [0n, y]
+  for (let bit = 127n; bit >= 0n; bit -= 1n) {
+    if (((x >> bit) & 1n) === 1n) sum ^= power
+    power = (power & 1n) === 1n ? (power >> 1n) ^ (0xe1n << 120n) : power >> 1n
+  }
+  return sum
 }
