@@ -8,7 +8,12 @@ test('the tag of a segment is accepted for the bytes it was made for, and for no
     const cipher = new SegmentCipher(key)
     const stored = lengths.map((length) => Buffer.from(cipher.update(bytes(length))))
     const tag = cipher.tag()
-    const accepts = (pieces: readonly Buffer[], under = key, iv = cipher.iv, wanted = tag): boolean => {
+    const accepts = (
+      pieces: readonly Uint8Array[],
+      under: Uint8Array = key,
+      iv: Uint8Array = cipher.iv,
+      wanted: Uint8Array = tag,
+    ): boolean => {
       const authenticator = new SegmentAuthenticator(under, iv)
       for (const piece of pieces) authenticator.update(piece)
       return authenticator.accepts(wanted)
