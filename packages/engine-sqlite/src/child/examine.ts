@@ -16,8 +16,9 @@ type Finding = Omit<ReportOf<'examined'>, 'report'>
 export async function examine(request: RequestOf<'examine'>, line: Line): Promise<Report> {
   // Names are given as file: URLs here; the parent switches that on in the environment of this process.
   const database = new Database(`${pathToFileURL(request.path).href}?immutable=1`, { readonly: true })
-  const safe = ['trusted_schema = OFF', 'cell_size_check = ON', 'query_only = ON', 'mmap_size = 0']
-  for (const setting of [...safe, `cache_size = -${CACHE_KIB}`]) database.pragma(setting)
+  for (const setting of ['trusted_schema = OFF', 'cell_size_check = ON', 'query_only = ON', 'mmap_size = 0']) {
+    database.pragma(setting)
+  }
   line.report({ report: 'opened' })
   for (;;) {
     const command = await line.next()
@@ -32,6 +33,8 @@ export async function examine(request: RequestOf<'examine'>, line: Line): Promis
 function look(database: Database.Database, command: Command): Finding {
   const sql = command.command === 'check' ? command.sql : ''
   try {
+    // The first setting that reads the file.
+    database.pragma(`cache_size = -${CACHE_KIB}`)
     if (command.command === 'integrity') return integrity(database)
     if (command.command === 'foreign_keys') return foreignKeys(database)
     return check(database, sql)
