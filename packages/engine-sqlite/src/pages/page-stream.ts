@@ -57,7 +57,7 @@ export function groupHead(runs: readonly PageRun[]): Buffer {
 export class PageStream {
   readonly #key: string
   readonly #onRun: (first: number, pages: Buffer) => void
-  #held = Buffer.alloc(0)
+  #held: Buffer = Buffer.alloc(0)
   #head: PagesHead | null = null
   #numbers: number[] = []
   /** Those of `#numbers` whose pages were given. */
@@ -76,15 +76,33 @@ export class PageStream {
     return this.#head
   }
 
+  /** Whole pages are given as they lie in the chunk; only what a chunk cuts in two is copied. */
   take(chunk: Uint8Array): void {
-    this.#held = this.#held.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#held, chunk])
+    let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+    if (this.#ended && rest.length > 0) throw this.#corrupt('more follows its end')
+    while (this.#held.length > 0 && rest.length > 0) {
+      const missing = Math.max(1, this.#unit() - this.#held.length)
+      this.#held = Buffer.concat([this.#held, rest.subarray(0, missing)])
+      rest = rest.subarray(missing)
+      while (this.#step());
+    }
+    if (rest.length === 0) return
+    this.#held = rest
     while (this.#step());
+    this.#held = Buffer.from(this.#held)
   }
 
   /** After the last chunk. */
   end(): PagesHead {
     if (!this.#head || !this.#ended || this.#held.length > 0) throw this.#corrupt('it ends within a group')
     return this.#head
+  }
+
+  /** Bytes of what comes next, as far as they are known. */
+  #unit(): number {
+    if (!this.#head) return LONGEST_HEAD
+    if (this.#given < this.#numbers.length) return this.#head.page_size
+    return this.#held.length < 4 ? 4 : 4 + 4 * this.#held.readUInt32BE(0)
   }
 
   /** False: more bytes are needed. */

@@ -9,7 +9,7 @@ import { openArtifact, type OpenArtifact } from '@salvor/repository/read-artifac
 import { assertSource, openStore, type TaskContext } from './task-context.ts'
 
 /** Threads wait so long for the next link. */
-const LINGER_MS = 500
+const LINGER_MS = 100
 
 /** A full and the incrementals on it, ready to be restored. Stores are open until it is disposed. */
 export interface OpenChain extends AsyncDisposable {

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { bytes } from './backup.fixture.ts'
+import { newDataKey, SegmentAuthenticator, SegmentCipher } from './encrypt.ts'
+
+test('the tag of a segment is accepted for the bytes it was made for, and for no others', () => {
+  for (const lengths of [[0], [1], [15], [16], [17], [4096], [70_001], [5, 11], [1, 0, 15, 300_000, 7]]) {
+    const key = newDataKey()
+    const cipher = new SegmentCipher(key)
+    const stored = lengths.map((length) => Buffer.from(cipher.update(bytes(length))))
+    const tag = cipher.tag()
+    const accepts = (
+      pieces: readonly Uint8Array[],
+      under: Uint8Array = key,
+      iv: Uint8Array = cipher.iv,
+      wanted: Uint8Array = tag,
+    ): boolean => {
+      const authenticator = new SegmentAuthenticator(under, iv)
+      for (const piece of pieces) authenticator.update(piece)
+      return authenticator.accepts(wanted)
+    }
+    const whole = Buffer.concat(stored)
+    expect([accepts(stored), accepts([whole])]).toEqual([true, true])
+    expect(accepts([...stored, Buffer.alloc(1)])).toBe(false)
+    expect(accepts(stored, newDataKey())).toBe(false)
+    expect(accepts(stored, key, flipped(cipher.iv, 3))).toBe(false)
+    for (const at of [0, 15]) expect(accepts(stored, key, cipher.iv, flipped(tag, at))).toBe(false)
+    if (whole.length === 0) continue
+    expect(accepts([whole.subarray(1)])).toBe(false)
+    expect(accepts([flipped(whole, whole.length - 1)])).toBe(false)
+    expect(accepts([flipped(whole, 0)])).toBe(false)
+  }
+})
+
+function flipped(whole: Uint8Array, at: number): Buffer {
+  const copy = Buffer.from(whole)
+  copy[at]! ^= 1
+  return copy
+}
