@@ -3,6 +3,10 @@ import { parseArgs } from 'node:util'
 import { benchPostgres } from './postgres.ts'
 import { report, type Row } from './report.ts'
 import { benchSqlite } from './sqlite.ts'
+import { benchCapture } from './sqlite-capture.ts'
+import { benchArchive } from './wal-archive.ts'
+import { benchLatency } from './wal-latency.ts'
+import { benchStreams } from './wal-streams.ts'
 import { makeWorkplace } from './workplace.ts'
 
 const { values } = parseArgs({
@@ -13,13 +17,28 @@ const { values } = parseArgs({
     'sqlite-rows': { type: 'string', default: '330000' },
     // Incrementals of the chain that is restored.
     'sqlite-links': { type: 'string', default: '30' },
+    // Of a writer that is followed.
+    'capture-seconds': { type: 'string', default: '50' },
     'postgres-scale': { type: 'string', default: '100' },
+    // About 1 GB of WAL.
+    'wal-scale': { type: 'string', default: '60' },
+    seconds: { type: 'string', default: '20' },
+    // Of `--only streams`.
+    streams: { type: 'string', default: '200' },
+    backups: { type: 'string', default: '20' },
+    servers: { type: 'string', default: '2' },
   },
 })
 const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`)
 const rounds = Number(values.rounds)
 const rows: Row[] = []
-if (values.only !== 'postgres') {
+/** Each in a workplace of its own; `--only` names one. */
+const wanted = (part: string): boolean => values.only === undefined || values.only === part
+if (wanted('capture')) {
+  using place = makeWorkplace()
+  rows.push(...(await benchCapture(place, { rows: 20_000, seconds: Number(values['capture-seconds']), say })))
+}
+if (wanted('sqlite')) {
   using place = makeWorkplace()
   rows.push(
     ...(await benchSqlite(place, {
@@ -30,8 +49,22 @@ if (values.only !== 'postgres') {
     })),
   )
 }
-if (values.only !== 'sqlite') {
+if (wanted('postgres')) {
   using place = makeWorkplace()
   rows.push(...(await benchPostgres(place, { scale: Number(values['postgres-scale']), rounds, say })))
+}
+if (wanted('wal')) {
+  using place = makeWorkplace()
+  rows.push(...(await benchArchive(place, { scale: Number(values['wal-scale']), rounds, say })))
+}
+if (wanted('latency')) {
+  using place = makeWorkplace()
+  rows.push(...(await benchLatency(place, { seconds: Number(values.seconds), say })))
+}
+// Takes minutes, and is never part of a whole run.
+if (values.only === 'streams') {
+  using place = makeWorkplace()
+  const counts = { streams: Number(values.streams), backups: Number(values.backups), servers: Number(values.servers) }
+  rows.push(...(await benchStreams(place, { ...counts, seconds: Number(values.seconds), say })))
 }
 console.log(report(rows))

@@ -30,7 +30,7 @@ export async function measure(what: Runnable): Promise<Cost> {
   const errors: Buffer[] = []
   child.stderr.on('data', (data: Buffer) => errors.push(data))
   let peak = 0
-  const sampler = setInterval(() => (peak = Math.max(peak, treePss(child.pid ?? 0))), PSS_EVERY_MS)
+  const sampler = setInterval(() => (peak = Math.max(peak, childrenPss(child.pid ?? 0))), PSS_EVERY_MS)
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', resolve)
@@ -43,17 +43,44 @@ export async function measure(what: Runnable): Promise<Cost> {
 }
 
 /** Proportional set size of a process and its descendants, bash itself left out, in bytes. */
-function treePss(root: number): number {
+function childrenPss(root: number): number {
+  return treeOf(root)
+    .slice(1)
+    .reduce((sum, pid) => sum + pss(pid), 0)
+}
+
+/** Proportional set size of a process and its descendants, in bytes. */
+export function treePss(root: number): number {
+  return treeOf(root).reduce((sum, pid) => sum + pss(pid), 0)
+}
+
+/** User and system seconds of a process and its descendants so far, those that it waited for included. */
+export function treeCpu(root: number): number {
+  return treeOf(root).reduce((sum, pid) => sum + cpu(pid), 0)
+}
+
+function treeOf(root: number): number[] {
   const children = new Map<number, number[]>()
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue
-    const stat = read(`/proc/${name}/stat`)
-    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+    const parent = Number(statOf(Number(name))[1])
     children.set(parent, [...(children.get(parent) ?? []), Number(name)])
   }
-  const walk = (pid: number): number =>
-    (children.get(pid) ?? []).reduce((sum, child) => sum + pss(child) + walk(child), 0)
-  return walk(root)
+  const below = (pid: number): number[] => [pid, ...(children.get(pid) ?? []).flatMap(below)]
+  return below(root)
+}
+
+/** Fields of /proc/PID/stat from the state on. */
+function statOf(pid: number): readonly string[] {
+  const stat = read(`/proc/${pid}/stat`)
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
+const TICKS_A_SECOND = 100
+
+function cpu(pid: number): number {
+  const ticks = statOf(pid).slice(11, 15).map(Number)
+  return ticks.reduce((sum, one) => sum + one, 0) / TICKS_A_SECOND
 }
 
 function pss(pid: number): number {

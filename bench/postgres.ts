@@ -1,8 +1,9 @@
 import { chmodSync, rmSync } from 'node:fs'
-import { startPostgres } from '@salvor/testkit/real/postgres'
+import { startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { measure, medianCost, type Cost } from './measure.ts'
 import { fillCluster } from './postgres-data.ts'
 import { PgBackRest } from './pgbackrest.ts'
+import type { Cluster } from './pgbackrest-place.ts'
 import type { Row } from './report.ts'
 import { program, type Workplace } from './workplace.ts'
 
@@ -28,7 +29,7 @@ export async function benchPostgres(
     native: [] as Cost[],
     drain: [] as Cost[],
   }
-  const rest = pgbackrest === null ? null : new PgBackRest(pgbackrest, place, server, sockets)
+  const rest = pgbackrest === null ? null : new PgBackRest(pgbackrest, place, clusterOf(server, sockets))
   for (let round = 0; round < options.rounds; round += 1) {
     options.say(`PostgreSQL round ${round + 1} of ${options.rounds}`)
     place.fresh('backups')
@@ -109,6 +110,10 @@ export async function benchPostgres(
       missing: '',
     },
   ]
+}
+
+function clusterOf({ dataDir, port, superuser }: RealPostgres, sockets: string): Cluster {
+  return { dataDir, port, superuser, sockets }
 }
 
 function configuration(url: string): string {

@@ -24,13 +24,17 @@ export async function recordChangeSet(scope: Scope, set: ChangeSetFile, store: s
     .execute()
 }
 
-/** Of sets in one store that are to be deleted there. */
-export async function leaveChangeSets(scope: Scope, { source, store, names }: ChangeSetNames): Promise<void> {
+/** Of sets in one store that are to be deleted there, or stay there after all. */
+export async function leaveChangeSets(
+  scope: Scope,
+  { source, store, names }: ChangeSetNames,
+  leaving: boolean,
+): Promise<void> {
   for (const some of pagesOf(names, NAMES_AT_ONCE)) {
-    const rows = scope.db.updateTable('change_sets').set({ leaving_at: scope.now })
+    const rows = scope.db.updateTable('change_sets').set({ leaving_at: leaving ? scope.now : null })
     await rows
       .where(named(source, store, some))
-      .where('leaving_at', 'is', null)
+      .where('leaving_at', leaving ? 'is' : 'is not', null)
       .execute()
   }
 }

@@ -45,7 +45,7 @@ export function transactionOf(scope: Scope): CatalogTransaction {
     recordWalGap: (gap) => write(() => recordWalGap(scope, gap)),
     recordWalStream: (state) => write(() => recordWalStream(scope, state)),
     recordChangeSet: (set, store) => write(() => recordChangeSet(scope, set, store)),
-    leaveChangeSets: (sets) => write(() => leaveChangeSets(scope, sets)),
+    leaveChangeSets: (sets, leaving) => write(() => leaveChangeSets(scope, sets, leaving)),
     forgetChangeSets: (sets) => write(() => forgetChangeSets(scope, sets)),
     recordChangeStream: (state) => write(() => recordChangeStream(scope, state)),
   }

@@ -27,7 +27,7 @@ export function addRestore(program: Command): void {
     .option('--xid <id>', 'PostgreSQL: up to and with that transaction')
     .option('--name <name>', 'PostgreSQL: up to the restore point of that name')
     .option('--timeline <number>', 'PostgreSQL: along that timeline (default: the newest)')
-    .option('--database <name>', 'logical backups: only that database; may be repeated', several)
+    .option('--database <name>', 'PostgreSQL: only that database; may be repeated', several)
     .option('--schema <name>', 'logical backups: only that schema of it; may be repeated', several)
     .option('--table <name>', 'logical backups: only that table (schema.table); may be repeated', several)
     .option('--list', 'logical backups: show its databases, or what is in the --database; restore nothing', false)

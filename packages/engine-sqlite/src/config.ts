@@ -18,6 +18,8 @@ export interface Limits {
   readonly freeze_deadline_ms: number
   /** How much a write-ahead log may grow on disk because its frames are held. */
   readonly wal_bytes: number
+  /** How fast a copy leaves, where it is to be told beforehand whether the log would outgrow that bound; bytes a second. */
+  readonly copy_bytes_s: number
   /** How long the write lock is kept, within `write_lock_ms`, until a follower of the log has moved on. */
   readonly follower_ms: number
   /** Frames of a log that is followed, from which on it is made to begin anew. */
@@ -41,6 +43,7 @@ export const LIMITS: Limits = {
   freeze_attempts: 50,
   freeze_deadline_ms: 5_000,
   wal_bytes: 256_000_000,
+  copy_bytes_s: 100_000_000,
   follower_ms: 8,
   log_frames: 1000,
   scan_share: 0.05,

@@ -10,7 +10,7 @@ import type { SqliteProcess } from './sqlite-process.ts'
 
 /** How the bytes came to the sink, and what that cost the application. */
 export interface Route {
-  readonly route: 'freeze' | 'backup-api' | 'shared-lock'
+  readonly route: 'freeze' | 'captured' | 'backup-api' | 'shared-lock'
   readonly facts: DatabaseFacts
   readonly consistent_at: Instant
   /** The longest that a writer was kept from committing. */

@@ -45,6 +45,30 @@ test('the log may grow to its limit while a slow store takes the copy, then the 
   assertInvariant(path)
 })
 
+test('where the log would outgrow its limit the state is let go, and the copy completed with what was committed meanwhile', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: FULL ? 200_000 : 3_000, auto_vacuum: 'full' })
+  await using application = await openElsewhere(path)
+  await application.exec('PRAGMA busy_timeout = 10000; CREATE TABLE filler AS SELECT * FROM images')
+  await using writer = await startWriter(path, { tps: 300 })
+  // As if its copy took a minute.
+  const limits = { ...LIMITS, wal_bytes: 60_000_000, copy_bytes_s: statSync(path).size / 60 }
+  for (const change of [null, 'DROP TABLE filler; VACUUM']) {
+    await using sink = openFileSink(bench.path(`copy-${change}.db`))
+    const before = (await writer.stats()).committed
+    const [facts] = await Promise.all([
+      openEngine({ path }, bench.context(), limits).snapshot(sink, never),
+      change === null ? null : pause(450).then(() => application.exec(change)),
+    ])
+    expect(facts.engine_facts).toMatchObject({ route: 'captured', journal_mode: 'wal' })
+    expect(facts.notices.join()).toContain('so much was written')
+    expect(Number(facts.engine_facts['wal_grown_bytes'])).toBeLessThan(limits.wal_bytes)
+    expect(assertInvariant(bench.path(`copy-${change}.db`)).transactions).toBeGreaterThanOrEqual(before)
+  }
+  expect((await writer.stop()).errors).toBe(0)
+})
+
 for (const journal of ['delete', 'truncate', 'persist'] as const) {
   test(`journal mode ${journal}: copies under a writer hold it for milliseconds and are never torn`, async () => {
     using bench = openBench()

@@ -52,19 +52,25 @@ export async function openSlices(from: string, to: string, sliceBytes: number): 
 
 /**
  * Copies the first `size` bytes as fast as the disk allows: a database is locked meanwhile, or stopped. File systems
- * that can share blocks take no time at all.
+ * that can share blocks take no time at all. Gives the bytes that were copied: fewer only where the file is `shrinking`.
  */
-export async function copyToScratch(from: string, to: string, size: number, signal: AbortSignal): Promise<void> {
+export async function copyToScratch(
+  from: string,
+  to: string,
+  size: number,
+  signal: AbortSignal,
+  state: 'still' | 'shrinking' = 'still',
+): Promise<number> {
   const shared = await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE).then(
     () => true,
     () => false,
   )
-  if (shared) return
+  if (shared) return size
   const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
     const target = await openFresh(to)
     try {
-      await copyBytes(source, target, size, signal)
+      return await copyBytes(source, target, size, signal, state)
     } finally {
       await target.close()
     }
@@ -79,22 +85,39 @@ function openFresh(path: string): Promise<FileHandle> {
   return open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o600)
 }
 
-async function copyBytes(source: FileHandle, target: FileHandle, size: number, signal: AbortSignal): Promise<void> {
+async function copyBytes(
+  source: FileHandle,
+  target: FileHandle,
+  size: number,
+  signal: AbortSignal,
+  state: 'still' | 'shrinking',
+): Promise<number> {
   const buffer = Buffer.allocUnsafe(Math.min(CHUNK, Math.max(size, 1)))
   for (let offset = 0; offset < size; offset += buffer.length) {
     if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
     const chunk = buffer.subarray(0, Math.min(buffer.length, size - offset))
-    await readFully(source, chunk, offset)
-    await writeFully(target, chunk, offset)
+    const read = await readMost(source, chunk, offset)
+    if (read < chunk.length && state === 'still') throw new Error(`the file ended at ${offset + read}`)
+    await writeFully(target, chunk.subarray(0, read), offset)
+    if (read < chunk.length) return offset + read
   }
+  return size
 }
 
 async function readFully(source: FileHandle, into: Buffer, offset: number): Promise<void> {
-  for (let done = 0; done < into.length;) {
+  const read = await readMost(source, into, offset)
+  if (read < into.length) throw new Error(`the file ended at ${offset + read}`)
+}
+
+/** Fewer bytes where the file ends. */
+async function readMost(source: FileHandle, into: Buffer, offset: number): Promise<number> {
+  let done = 0
+  while (done < into.length) {
     const { bytesRead } = await source.read(into, done, into.length - done, offset + done)
-    if (bytesRead === 0) throw new Error(`the file ended at ${offset + done}`)
+    if (bytesRead === 0) break
     done += bytesRead
   }
+  return done
 }
 
 async function writeFully(target: FileHandle, from: Buffer, offset: number): Promise<void> {

@@ -2,6 +2,7 @@ import { rm, stat, writeFile } from 'node:fs/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { ParentBackup, SnapshotFacts } from '@salvor/shared/ports/engine'
+import { copyCaptured, outgrows } from './captured.ts'
 import { askFollower } from './changes/step-aside.ts'
 import type { DatabaseFacts, ReportOf } from './child/messages.ts'
 import { pushFrozen } from './frozen.ts'
@@ -96,9 +97,14 @@ function startHolder(
 }
 
 async function follow(start: Start, work: Work): Promise<Pushed> {
-  if (start.report === 'frozen') return pushFrozen(start, work)
-  const route = start.report === 'pinned' ? await copyPinned(start, work) : await copyJournaled(start, work)
+  if (start.report === 'frozen' && !(await outgrows(start, work))) return pushFrozen(start, work)
+  const route = await copyAside(start, work)
   return { route, state: await pushCopy(route.facts, work) }
+}
+
+function copyAside(start: Start, work: Work): Promise<Route> {
+  if (start.report === 'frozen') return copyCaptured(start, work)
+  return start.report === 'pinned' ? copyPinned(start, work) : copyJournaled(start, work)
 }
 
 /** A reader of the application kept frames from being moved: SQLite's own copy out of a read transaction. */
@@ -145,6 +151,11 @@ function snapshotFacts(site: Site, found: Found, route: Route, state: PushedStat
   const notices = [...found.notices]
   if (route.route === 'backup-api' && facts.journal_mode === 'wal') {
     notices.push('a program kept an old snapshot open, so the copy went through the disk of sandbox_dir')
+  }
+  if (route.route === 'captured') {
+    notices.push(
+      'so much was written that the copy went through the disk of sandbox_dir, with what was committed meanwhile',
+    )
   }
   if (facts.journal_mode !== 'wal') notices.push(journalNotice(route.lock_ms))
   return {

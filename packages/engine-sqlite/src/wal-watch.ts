@@ -35,7 +35,7 @@ export async function watchWal(path: string, limitBytes: number, source: string)
   }
 }
 
-function limitError(source: string, grown: number, limit: number): SalvorError {
+export function limitError(source: string, grown: number, limit: number): SalvorError {
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
   return new SalvorError('SOURCE_LOG_GREW', { source, grown: megabytes(grown), limit: megabytes(limit) })
 }

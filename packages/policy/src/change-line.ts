@@ -28,6 +28,8 @@ export interface ChangeGap {
   readonly from_at: Instant
   readonly to_at: Instant
   readonly reason: string
+  /** Nothing was lost: what is between was not to be kept. */
+  readonly thinned?: true
 }
 
 /** Commits of a longer span that came with one set cannot be told apart: its instants count as lost. */
@@ -76,7 +78,7 @@ function gapAt(
   if (lost !== null && end !== undefined) return { from_at: end, to_at, reason: lost }
   if (set.brings_state_of !== null) {
     const from = stands_on === 'previous' ? from_at : before?.to_at
-    return from !== undefined && isLong(from, to_at) ? { from_at: from, to_at, reason: THINNED } : null
+    return from !== undefined && isLong(from, to_at) ? { from_at: from, to_at, reason: THINNED, thinned: true } : null
   }
   return stands_on === 'previous' && isLong(from_at, to_at) ? { from_at, to_at, reason: TOGETHER } : null
 }

@@ -21,6 +21,17 @@ export interface ChangePath {
  * matter which sets of a way are there still. Two ways have a part in common where two workers went on from one set.
  */
 export function changePaths(sets: readonly StoredChangeSet[]): readonly ChangePath[] {
+  const before = found.get(sets)
+  if (before) return before
+  const paths = pathsOf(sets)
+  found.set(sets, paths)
+  return paths
+}
+
+/** Of the same list again and again: a look for a change asks for dozens of plans over hundred thousands of sets. */
+const found = new WeakMap<readonly StoredChangeSet[], readonly ChangePath[]>()
+
+function pathsOf(sets: readonly StoredChangeSet[]): readonly ChangePath[] {
   const graph = graphOf(sets)
   const ends = [...graph.into.keys()].toSorted((a, b) => (graph.at.get(a)! < graph.at.get(b)! ? 1 : -1))
   const reached = new Set<string>()

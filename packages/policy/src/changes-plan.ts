@@ -14,6 +14,8 @@ import {
 
 /** How far clocks may have been set between a backup and a set: sets that the backup has already do no harm. */
 const SLACK_MS = 2_000
+/** Behind every backup. */
+const NEVER: Instant = '9999-12-31T23:59:59.999999Z'
 
 export interface ChangesWish {
   readonly source: string
@@ -73,11 +75,12 @@ function within(
   const recovers_to = until > state ? until : state
   if (newer) return { backup_id: newer.backup_id, sets: [], recovers_to }
   if (!reached) throw refused('the backup that was named is not the one before that instant')
+  let most = reached.to_at
   for (let i = last; i >= 0; i -= 1) {
     const set = sets[i]!
-    const start = i > 0 ? shifted(sets[i - 1]!.to_at, SLACK_MS) : set.from_at
+    if (isCompared(set) && set.from_at < most) most = set.from_at
     const own = bases.find(({ backup_id }) => backup_id === set.base)
-    const other = newestOf(bases, set.stands_on === 'base' ? laidFrom(set) : start, reached.to_at)
+    const other = newestOf(bases, leastFor(set, sets[i - 1]), most)
     const base = set.stands_on === 'base' ? (own ?? other) : other
     if (base) return { backup_id: base.backup_id, sets: fewestSteps(line, i, last), recovers_to }
     if (set.stands_on === 'base') break
@@ -85,9 +88,23 @@ function within(
   throw refused('the backup that its change sets stand on cannot be read, or is not the one that was named')
 }
 
-/** A set with all that differs from its base may be laid over a later backup, if that is not older than the look that found it. */
-function laidFrom({ method, brings_state_of, from_at, to_at }: StoredChangeSet): Instant {
-  return method === 'log' && brings_state_of !== null ? from_at : to_at
+/**
+ * Found by comparing with the state before: a page that was changed and changed back is not in it. So it may be laid over that very state only, not over
+ * one in between.
+ */
+function isCompared({ method, stands_on }: StoredChangeSet): boolean {
+  return method === 'scan' && stands_on === 'previous'
+}
+
+/** The oldest backup that a set can be laid over. */
+function leastFor(set: StoredChangeSet, before: StoredChangeSet | undefined): Instant {
+  const { method, stands_on, brings_state_of, from_at, to_at } = set
+  if (stands_on === 'base') {
+    // All that differs from its base may be laid over a later backup, if that is not older than the look that found it.
+    return method === 'log' && brings_state_of !== null ? from_at : to_at
+  }
+  if (before) return shifted(before.to_at, SLACK_MS)
+  return isCompared(set) ? NEVER : from_at
 }
 
 function untilNext(next: StoredChangeSet | undefined, state: Instant, at: Instant): Instant {

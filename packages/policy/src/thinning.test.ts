@@ -22,11 +22,15 @@ function set(sample: Sample): StoredChangeSet {
 }
 
 /** A line of sets that end so many seconds after midnight, on a backup at -100. */
-function line(ends: readonly number[], lostAt = -1, scans = false): StoredChangeSet[] {
+type Kind = 'log' | 'scans of the base' | 'scans'
+
+function line(ends: readonly number[], lostAt = -1, kind: Kind = 'log'): StoredChangeSet[] {
   return ends.map((end, n) => {
     const anew = n === 0 || n === lostAt
-    const how = anew || scans ? ({ method: 'scan', stands_on: 'base' } as const) : {}
-    const from_at = anew || scans ? at(-100) : at((ends[n - 1]! + end) / 2)
+    const onBase = anew || kind === 'scans of the base'
+    const method = anew || kind !== 'log' ? 'scan' : 'log'
+    const how = { method, stands_on: onBase ? 'base' : 'previous' } as const
+    const from_at = onBase ? at(-100) : at((ends[n - 1]! + end) / 2)
     const lost = n === lostAt ? 'the log was reset' : null
     const previous = n === 0 ? null : `s${n - 1}`
     return set({ from_at, to_at: at(end), document_sha256: `s${n}`, previous, lost, ...how })
@@ -71,10 +75,22 @@ const factsOf = (sets: readonly StoredChangeSet[], bases: readonly number[]): Ch
 function planned(facts: ChangeFacts, instant: Instant, made: Made) {
   try {
     const plan = planChanges(facts, { source: 'desk', target: { kind: 'time', at: instant }, backup_id: null })
-    return { ...plan, steps: plan.sets.length, sets: plan.sets.flatMap((one) => made.partsOf(one)) }
+    return { ...plan, taken: plan.sets, steps: plan.sets.length, sets: plan.sets.flatMap((one) => made.partsOf(one)) }
   } catch {
     return null
   }
+}
+
+/** No backup of a moment within a set that lacks what was changed and changed back. */
+function fitsItsBase(plan: ReturnType<typeof planned>, bases: readonly number[]): boolean {
+  const base = plan && at(bases[Number(plan.backup_id.slice(1))]!)
+  return (
+    plan === null ||
+    plan.taken.every((one) => {
+      const compared = one.method === 'scan' && one.stands_on === 'previous'
+      return !compared || base! <= one.from_at
+    })
+  )
 }
 
 const ALWAYS: KeptSince = { every: '', hourly: '', daily: '' }
@@ -160,7 +176,7 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
   const sample = fc.record({
     gaps: fc.array(fc.constantFrom(1, 2, 20, 61, 700, 3_599, 3_601, 20_000, 90_000), { minLength: 2, maxLength: 30 }),
     lost: fc.nat(40),
-    scans: fc.boolean(),
+    kind: fc.constantFrom<Kind>('log', 'scans of the base', 'scans'),
     backups: fc.array(fc.nat(300_000), { maxLength: 4 }),
     early: fc.nat(400_000),
     every: fc.nat(400_000),
@@ -169,9 +185,9 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
   })
   const numRuns = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 20_000 : 250
   fc.assert(
-    fc.property(sample, ({ gaps, lost, scans, backups, early, ...ages }) => {
+    fc.property(sample, ({ gaps, lost, kind, backups, early, ...ages }) => {
       const ends = gaps.map((_, n) => gaps.slice(0, n + 1).reduce((a, b) => a + b, 7))
-      const sets = line(ends, lost, scans)
+      const sets = line(ends, lost, kind)
       const made = new Made()
       const bases = [-100, ...backups.toSorted((a, b) => a - b).map((seconds) => seconds + 0.5)]
       const before = factsOf(sets, bases)
@@ -188,7 +204,8 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
       const instants = [...ends, ...ends.map((one) => one + 0.6)].map(at)
       for (const instant of instants) {
         const [fine, coarse] = [planned(before, instant, made), planned(after, instant, made)]
-        expect(coarse && { ...coarse, steps: 0 }).toEqual(fine && { ...fine, steps: 0 })
+        expect([fine, coarse].every((one) => fitsItsBase(one, bases))).toBe(true)
+        expect(coarse && { ...coarse, steps: 0, taken: [] }).toEqual(fine && { ...fine, steps: 0, taken: [] })
         expect((coarse?.steps ?? 0) <= (fine?.steps ?? 0)).toBe(true)
       }
       const [daily, hourly, every] = Object.values(ages)
@@ -211,12 +228,15 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
       ]
       for (const seconds of kept) {
         const [fine, coarse] = [planned(before, at(seconds), made), planned(left, at(seconds), made)]
+        expect(fitsItsBase(coarse, bases)).toBe(true)
         // Reached by the same commits, if on an older backup, or with some that the backup has already.
         expect(coarse?.recovers_to).toBe(fine?.recovers_to)
         if (fine === null || coarse === null) continue
         expect(names(coarse.sets).endsWith(names(fine.sets))).toBe(true)
         const numbers = coarse.sets.map(({ name }) => Number(name.slice(1)))
-        expect(scans || numbers.every((one, n) => n === 0 || one === numbers[n - 1]! + 1)).toBe(true)
+        expect(kind === 'scans of the base' || numbers.every((one, n) => n === 0 || one === numbers[n - 1]! + 1)).toBe(
+          true,
+        )
       }
       // What went is brought by what stays.
       const states = new Set(left.sets.map(stateOf))

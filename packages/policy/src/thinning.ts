@@ -93,7 +93,9 @@ function covered(path: ChangePath, span: number, until: Instant): readonly Thinn
 function carriedBy({ sets }: ChangePath, base: Instant, isNewest: boolean): number {
   const last = sets.at(-1)!
   if (!isNewest && shifted(last.to_at, SLACK_MS) < base) return sets.length - 1
-  const first = sets.findLastIndex(({ from_at, to_at, stands_on }) => {
+  const first = sets.findLastIndex(({ from_at, to_at, stands_on, method }) => {
+    // What was found by comparing with the state before cannot be laid over another one.
+    if (method === 'scan' && stands_on === 'previous') return false
     return shifted(stands_on === 'base' ? to_at : from_at, SLACK_MS) <= base
   })
   return first - 1

@@ -21,6 +21,11 @@ export function changeContentKey(place: ChangeSetPlace, filename: string): Objec
   return `${folderOf(place)}${filename}`
 }
 
+/** What the keys of a set begin with: of its document, and of its content under each of its names. */
+export function changeSetPrefix(place: ChangeSetPlace): string {
+  return `${folderOf(place)}${place.name}.`
+}
+
 /** `<name>.zst.enc`, and `<name>.2.zst.enc` for the second attempt. */
 export function changeFilename(name: string, attempt: number, encrypted: boolean): string {
   return `${name}${attempt === 1 ? '' : `.${attempt}`}.zst${encrypted ? '.enc' : ''}`

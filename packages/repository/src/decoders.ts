@@ -4,8 +4,11 @@ import type { Manifest } from './manifest.ts'
 /** Threads for one pass over an artifact, and the key that it is opened with. */
 export interface LentDecoders {
   readonly pool: FramePool
-  /** Once, when no job is under way. `good`: every slot was released, so others may have the threads. */
-  giveBack(good: boolean): Promise<void>
+  /**
+   * Once, when no job is under way. `good`: every slot was released, so others may have the threads. `linger_ms`: they are wanted
+   * again within this time.
+   */
+  giveBack(good: boolean, linger_ms?: number): Promise<void>
 }
 
 interface IdlePool {
@@ -35,17 +38,21 @@ export class Decoders implements AsyncDisposable {
     if (idle && idle.kind !== kind) await idle.pool[Symbol.asyncDispose]()
     const pool = idle?.kind === kind ? idle.pool : FramePool.open({ threads: this.#threads, compression, frameBytes })
     if (dataKey) pool.memory.key.set(dataKey)
-    return { pool, giveBack: (good) => this.#take(pool, kind, good) }
+    return { pool, giveBack: (good, linger_ms) => this.#take({ pool, kind }, good, linger_ms) }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#takeIdle()?.pool[Symbol.asyncDispose]()
   }
 
-  async #take(pool: FramePool, kind: string, good: boolean): Promise<void> {
+  async #take(
+    { pool, kind }: Pick<IdlePool, 'pool' | 'kind'>,
+    good: boolean,
+    linger_ms = this.#linger_ms,
+  ): Promise<void> {
     pool.memory.key.fill(0)
-    if (!good || this.#idle || this.#linger_ms === 0) return pool[Symbol.asyncDispose]()
-    const end = setTimeout(() => void this[Symbol.asyncDispose](), this.#linger_ms)
+    if (!good || this.#idle || linger_ms === 0) return pool[Symbol.asyncDispose]()
+    const end = setTimeout(() => void this[Symbol.asyncDispose](), linger_ms)
     this.#idle = { pool, kind, end: end.unref() }
   }
 

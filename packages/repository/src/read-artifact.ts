@@ -45,13 +45,16 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
   const index = await readArtifactIndex(manifest, store, signal)
   const dataKey = await openDataKey(manifest, request, signal)
   const closed = new AbortController()
+  await using stack = new AsyncDisposableStack()
+  const decoders = request.decoders ?? stack.use(new Decoders(threads, 0))
   const stop = AbortSignal.any([signal, closed.signal])
   const content = new StoredContent(
     { store, manifest, index, dataKey },
-    request.decoders ?? new Decoders(threads, 0),
+    decoders,
     stop,
     request.onProgress ?? (() => {}),
   )
+  const own = stack.move()
   return {
     manifest,
     signer,
@@ -59,10 +62,14 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
     async [Symbol.asyncDispose]() {
       closed.abort()
       await content.idle
+      await own.disposeAsync()
       dataKey?.fill(0)
     },
   }
 }
+
+/** Threads of a look into the middle serve the pass that comes next. */
+const NEXT_PASS_MS = 10_000
 
 async function settled(pool: FramePool, frames: readonly FrameInFlight[]): Promise<void> {
   await Promise.allSettled(frames.map(({ done }) => done))
@@ -105,7 +112,8 @@ class StoredContent implements ArtifactContent {
     return new SkimmedFrames({
       ...this.#options,
       from,
-      pass: (work) => this.#exclusively(work),
+      // Whoever looks at the end reads from the beginning next.
+      pass: (work) => this.#exclusively(work, from > 0),
       named: (error, frame) => this.#named(error, frame),
       signal: stop,
     })
@@ -123,7 +131,7 @@ class StoredContent implements ArtifactContent {
     })
   }
 
-  async *#exclusively<T>(work: (pool: FramePool) => AsyncGenerator<T>): AsyncGenerator<T> {
+  async *#exclusively<T>(work: (pool: FramePool) => AsyncGenerator<T>, keep = false): AsyncGenerator<T> {
     if (this.#busy) throw new SalvorError('INTERNAL', { what: 'an artifact that is read twice at once' })
     this.#busy = true
     const ended = Promise.withResolvers<void>()
@@ -135,7 +143,7 @@ class StoredContent implements ArtifactContent {
         yield* work(lent.pool)
         whole = true
       } finally {
-        await lent.giveBack(whole)
+        await lent.giveBack(whole, keep ? NEXT_PASS_MS : undefined)
       }
     } finally {
       this.#busy = false

@@ -12,7 +12,7 @@ export class ReadBack {
   readonly #writing: FileHandle
   readonly #path: string
   readonly #proof: ReadBackProof
-  readonly #buffer = Buffer.allocUnsafe(CHUNK)
+  #buffer = Buffer.alloc(0)
   #reading: FileHandle | null = null
   #work: Promise<void> = Promise.resolve()
   #done = 0
@@ -55,8 +55,11 @@ export class ReadBack {
   async #stretch(size: number, last: boolean): Promise<void> {
     await (last ? this.#writing.sync() : this.#writing.datasync())
     this.#reading ??= await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    // Most objects are small, and many are written.
+    const wanted = Math.min(CHUNK, size - this.#done)
+    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafe(wanted)
     while (this.#done < size) {
-      const length = Math.min(CHUNK, size - this.#done)
+      const length = Math.min(this.#buffer.length, size - this.#done)
       const { bytesRead } = await this.#reading.read(this.#buffer, 0, length, this.#done)
       if (bytesRead === 0) return
       this.#proof.seen(this.#buffer.subarray(0, bytesRead))

@@ -1,4 +1,4 @@
-import { changeGaps, changeLines } from '@salvor/policy/change-line'
+import { type ChangeGap, changeGaps, type ChangeLine, changeLines } from '@salvor/policy/change-line'
 import { gatherChangeFacts } from '@salvor/runtime/change-facts'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
@@ -12,8 +12,9 @@ export async function changesWindow({ deps }: Runtime, source: string, from: str
   const lines = changeLines(facts)
   const within = new Set(lines.flatMap(({ bases }) => bases.map(({ backup_id }) => backup_id)))
   const stretches = [
-    ...lines.map(({ bases, sets, ...ends }) => {
-      return { ...ends, backups: bases.map(({ backup_id }) => backup_id), change_sets: sets.length }
+    ...lines.filter(isOutside).map(({ bases, sets, earliest_at, latest_at }) => {
+      const backups = bases.map(({ backup_id }) => backup_id)
+      return { earliest_at, latest_at, backups, change_sets: sets.length }
     }),
     ...facts.bases
       .filter(({ backup_id }) => !within.has(backup_id))
@@ -21,7 +22,9 @@ export async function changesWindow({ deps }: Runtime, source: string, from: str
         return { earliest_at: at, latest_at: at, backups: [backup_id], change_sets: 0 }
       }),
   ].toSorted((a, b) => (a.earliest_at < b.earliest_at ? -1 : 1))
-  const gaps = changeGaps(facts)
+  const all = changeGaps(facts)
+  const gaps = all.filter(({ thinned }) => !thinned)
+  const thinned = thinnedIn(all)
   const { stream } = facts
   const now = await deps.catalog.now()
   const head = ['EARLIEST (UTC)', 'LATEST (UTC)', 'BACKUPS', 'CHANGE SETS'].map((word) => pc.dim(word))
@@ -36,12 +39,41 @@ export async function changesWindow({ deps }: Runtime, source: string, from: str
       ? [pc.yellow(`${source} has no backup that can be read: salvor backup ${source}`)]
       : table([head, ...rows])),
     ...gaps.map(({ from_at, to_at, reason }) => `${pc.red('gap')}  ${shown(from_at)} to ${shown(to_at)}: ${reason}`),
+    ...(thinned ? [thinnedLine(thinned)] : []),
     ...(stream ? [streamLine(stream, now)] : []),
   ]
-  return done({ source, stretches, gaps, stream }, text, EXIT.done)
+  return done({ source, stretches, gaps, thinned, stream }, text, EXIT.done)
 }
 
 const shown = (at: string): string => at.replace('T', ' ').replace('Z', '')
+
+/** Not within another one, as the end of a worker that was thought dead is. */
+function isOutside(line: ChangeLine, n: number, lines: readonly ChangeLine[]): boolean {
+  return lines.every((other, i) => {
+    const around = other.earliest_at <= line.earliest_at && other.latest_at >= line.latest_at
+    const same = other.earliest_at === line.earliest_at && other.latest_at === line.latest_at
+    return other === line || !around || (same && n < i)
+  })
+}
+
+/** Of how much time not every instant is kept, though nothing was lost; null: of none. */
+interface ThinnedTime {
+  readonly from_at: string
+  readonly to_at: string
+  readonly instants: number
+}
+
+function thinnedIn(gaps: readonly ChangeGap[]): ThinnedTime | null {
+  const thinned = gaps.filter((gap) => gap.thinned)
+  const [first, last] = [thinned[0], thinned.at(-1)]
+  return first && last ? { from_at: first.from_at, to_at: last.to_at, instants: thinned.length } : null
+}
+
+function thinnedLine({ from_at, to_at, instants }: ThinnedTime): string {
+  return pc.dim(
+    `thinned  ${shown(from_at)} to ${shown(to_at)}: ${instants} instants of that time are kept, at the ends of hours or days`,
+  )
+}
 
 function streamLine(
   {

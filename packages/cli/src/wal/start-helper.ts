@@ -7,6 +7,9 @@ const OFTEN_MS = 60_000
 /** One that starts for longer has failed. */
 const STARTS_MS = 10_000
 
+/** Megabytes. Frames and segments pass by: a young generation of this size collects them less often. */
+const LIMITS = ['--max-old-space-size=256', '--max-semi-space-size=16']
+
 /** What a helper is started with, beside the configuration: see `wal helper`. */
 const WORDS = ['wal', 'helper']
 
@@ -26,7 +29,7 @@ export async function startHelper(config: string, more: boolean): Promise<void> 
     await (await open(starting, 'wx')).close()
     const { SALVOR_WAL_HELPER: _asked, ...env } = process.env
     const [node, main = ''] = process.argv
-    const args = [...process.execArgv, main, '--config', config, ...WORDS]
+    const args = [...process.execArgv, ...LIMITS, main, '--config', config, ...WORDS]
     const child = spawn(node ?? process.execPath, args, { cwd: '/', env, detached: true, stdio: 'ignore' })
     child.on('error', () => undefined)
     child.unref()

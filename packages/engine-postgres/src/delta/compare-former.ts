@@ -30,20 +30,20 @@ export interface FormerCompared {
   readonly kept: number
   readonly keptBytes: number
   readonly files: number
-  /** `<oid>/PG_…`: folders of tablespaces in which the backup has files. */
-  readonly versionFolders: ReadonlySet<string>
+  /** In which the backup has files, and those above them. */
+  readonly folders: ReadonlySet<string>
 }
 
 /** Looks which files of a backup are there already. Nothing is written. Of what an increment brings in pages nothing is known. */
 export async function compareFormer(
   manifest: string,
   former: FormerFiles,
-  onFile: (done: number) => void,
+  onBytes: (done: number) => void,
   signal: AbortSignal,
 ): Promise<FormerCompared> {
   const { names, readBack, sums, fate } = former
   const isReal = realFolders(former)
-  const versionFolders = new Set<string>()
+  const folders = new Set<string>()
   const total = { kept: 0, keptBytes: 0, files: 0 }
   const running: { readonly batch: readonly SummedFile[]; readonly found: Promise<readonly boolean[]> }[] = []
   const settle = async (): Promise<void> => {
@@ -59,22 +59,23 @@ export async function compareFormer(
   }
   let batch: SummedFile[] = []
   let bytes = 0
+  let looked = 0
   const send = async (): Promise<void> => {
     const found = sums.check(batch)
     found.catch(() => undefined)
     running.push({ batch, found })
+    looked += bytes
     batch = []
     bytes = 0
     if (running.length > 4 * sums.threads) await settle()
-    onFile(total.files)
+    onBytes(looked)
   }
   for await (const { path, size, crc } of new ManifestReader(manifest, signal).files()) {
     total.files++
     const plain = plainName(path)
-    const [, version] = /^pg_tblspc\/(\d+\/[^/]+)\//.exec(path) ?? []
-    if (version !== undefined) versionFolders.add(version)
     const name = plain ?? path
-    if (plain !== null || NEVER_KEPT.has(name) || !isReal(name.slice(0, Math.max(0, name.lastIndexOf('/'))))) {
+    for (let above = parentOf(name); above !== '' && !folders.has(above); above = parentOf(above)) folders.add(above)
+    if (plain !== null || NEVER_KEPT.has(name) || !isReal(parentOf(name))) {
       names.add(name, false)
       continue
     }
@@ -84,8 +85,10 @@ export async function compareFormer(
   }
   if (batch.length > 0) await send()
   while (running.length > 0) await settle()
-  return { ...total, versionFolders }
+  return { ...total, folders }
 }
+
+const parentOf = (name: string): string => name.slice(0, Math.max(0, name.lastIndexOf('/')))
 
 /** Whether a folder is one itself, and all above it are: what lies behind a link is not of this cluster. */
 function realFolders({ root, links }: FormerFiles): (name: string) => boolean {
@@ -93,7 +96,7 @@ function realFolders({ root, links }: FormerFiles): (name: string) => boolean {
   const isReal = (name: string): boolean => {
     const found = known.get(name)
     if (found !== undefined) return found
-    const real = isReal(name.slice(0, Math.max(0, name.lastIndexOf('/')))) && isFolder(name)
+    const real = isReal(parentOf(name)) && isFolder(name)
     known.set(name, real)
     return real
   }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   appendFileSync,
+  chmodSync,
   chownSync,
   existsSync,
   linkSync,
@@ -9,16 +10,19 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
-import { serverUser } from '@salvor/testkit/real/postgres-programs'
+import { postgresPrograms, serverUser } from '@salvor/testkit/real/postgres-programs'
 import type { SnapshotFacts } from '@salvor/shared/ports/engine'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backUp, contentOf, engineOf, never, temporaryFolder } from '../engine.fixture.ts'
+import { settle } from '../data-folder/settle.ts'
 import { contentsOf } from './delta.fixture.ts'
 
 const VERIFY_BACKUP = '/usr/lib/postgresql/15/bin/pg_verifybackup'
@@ -48,6 +52,7 @@ describe('a delta restore', () => {
       await server.query(sql)
     facts = await backUp(engine(), file)
     await restore({ target: plain })
+    await restore()
   }, 60_000)
   afterAll(async () => {
     await server[Symbol.asyncDispose]()
@@ -55,7 +60,6 @@ describe('a delta restore', () => {
   })
 
   test('makes of a damaged folder what a plain restore gives, and writes little', async () => {
-    await restore()
     const files = (below: string) =>
       readdirSync(join(target, below))
         .filter((name) => /^\d+$/.test(name))
@@ -106,6 +110,89 @@ describe('a delta restore', () => {
       expect(verified.stderr + verified.stdout).toContain('successfully verified')
     }
     expect(Number(/^(\d+)/.exec((await delta()).checks[0]!.detail)?.[1])).toBeGreaterThan(900)
+    expect(contentsOf(target)).toEqual(contentsOf(plain))
+  }, 60_000)
+
+  const rounds = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 40 : 3
+  test('killed at any moment leaves a folder that no server starts in, and a second one completes it', async () => {
+    const { size } = statSync(file)
+    chmodSync(folder.path, 0o711)
+    const owner = serverUser.uid === undefined ? null : { uid: serverUser.uid, gid: serverUser.gid! }
+    for (const tree of [target, `${target}_tblspc`]) await settle(tree, owner, never)
+    let unfinished = 0
+    for (let round = 0; round < rounds; round++) {
+      const [table] = readdirSync(join(target, 'base', '1')).filter((name) => /^\d+$/.test(name))
+      writeFileSync(join(target, 'base', '1', table!), 'torn')
+      rmSync(join(target, 'pg_xact'), { recursive: true })
+      writeFileSync(join(target, 'base', '1', '4711'), 'stray')
+      const behind = round % 2 === 1
+      const at = String(behind ? size : Math.floor(((round + 1) * size) / (rounds + 2)))
+      const script = fileURLToPath(new URL('./killed-delta.fixture.ts', import.meta.url))
+      const args = [
+        server.url,
+        folder.path,
+        file,
+        target,
+        JSON.stringify(facts.engine_facts),
+        at,
+        behind ? `${round * 40}` : '0',
+      ]
+      const killed = spawnSync(process.execPath, ['--conditions=source', script, ...args], { encoding: 'utf8' })
+      if (killed.signal !== 'SIGKILL') expect(killed.stderr).toBe('')
+      if (existsSync(join(target, '.salvor-delta', 'mark.json'))) {
+        unfinished++
+        expect(existsSync(join(target, 'global', 'pg_control'))).toBe(false)
+        const begun = spawnSync(join(await postgresPrograms(15), 'postgres'), ['-D', target], {
+          ...serverUser,
+          encoding: 'utf8',
+        })
+        expect(begun.stderr).toContain('could not find the database system')
+        await expect(restore({})).rejects.toMatchObject({ code: 'TARGET_NOT_EMPTY' })
+      }
+      await delta()
+      expect(contentsOf(target)).toEqual(contentsOf(plain))
+    }
+    expect(unfinished).toBeGreaterThan(rounds / 2 - 1)
+  }, 120_000)
+
+  test('refuses a server at work, another delta restore, another cluster and what is no data folder, and changes nothing', async () => {
+    const refused = async (more: object, code: string, message: RegExp): Promise<void> => {
+      await expect(delta(more)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+    }
+    await refused({ target: server.dataDir }, 'TARGET_IN_USE', /a PostgreSQL server/)
+    const home = join(folder.path, 'home')
+    mkdirSync(join(home, 'base'), { recursive: true })
+    writeFileSync(join(home, 'letter'), 'mine')
+    await refused({ target: home, delta: 'any' }, 'DELTA_REFUSED', /not the data folder of a PostgreSQL server/)
+    expect(readFileSync(join(home, 'letter'), 'utf8')).toBe('mine')
+    mkdirSync(join(target, '.salvor-delta'))
+    const mark = { system_id: facts.engine_facts['system_id'], pid: process.ppid, started: null }
+    writeFileSync(join(target, '.salvor-delta', 'mark.json'), JSON.stringify(mark))
+    await refused({}, 'TARGET_IN_USE', /a delta restore/)
+    rmSync(join(target, '.salvor-delta'), { recursive: true })
+    const control = readFileSync(join(target, 'global', 'pg_control'))
+    const other = Buffer.from(control)
+    other.writeBigUInt64LE(4711n, 0)
+    writeFileSync(join(target, 'global', 'pg_control'), other)
+    await refused({}, 'DELTA_REFUSED', /another cluster \(system identifier 4711/)
+    rmSync(join(target, 'global', 'pg_control'))
+    await refused({}, 'DELTA_REFUSED', /does not tell to which cluster/)
+    expect(existsSync(join(target, '.salvor-delta'))).toBe(false)
+    await delta({ delta: 'any' })
+    expect(contentsOf(target)).toEqual(contentsOf(plain))
+    const fresh = join(folder.path, 'fresh')
+    await delta({ target: fresh })
+    expect(contentsOf(fresh).length).toBe(contentsOf(plain).length)
+  }, 60_000)
+
+  test('recovers to a target like any other restore, and its server is started', async () => {
+    const recovery = { timeline: 1, pause: false, recovers_to: facts.consistent_at, last_commit_lsn: null, wal: [] }
+    const latest = { ...recovery, target: { kind: 'latest' } } as const
+    chmodSync(folder.path, 0o711)
+    await delta({ recovery: latest })
+    const reached = await engine().recover!(target, latest, never)
+    expect(reached).toMatchObject({ state: 'promoted', timeline: 2 })
+    await delta()
     expect(contentsOf(target)).toEqual(contentsOf(plain))
   }, 60_000)
 })

@@ -2,6 +2,7 @@ import { constants, lstatSync, mkdirSync, readlinkSync, rmSync, statSync, symlin
 import { access } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { between } from '../tablespaces/stages.ts'
 import type { Placed } from '../tablespaces/places.ts'
 
 /** Folders of a data folder that are links, or become ones: those of the tablespaces, and pg_wal where it is one. */
@@ -13,22 +14,25 @@ export function linksOf(target: string, placed: readonly Placed[]): ReadonlySet<
   return links
 }
 
-/** Lets the links of a data folder lead to the places of its tablespaces, which are made where they are missing. */
-export function linkTablespaces(target: string, placed: readonly Placed[]): void {
-  if (placed.length === 0) return
+/** Lets the links of a data folder lead to the places of its tablespaces. Gives the folders that were missing and are made. */
+export function linkTablespaces(target: string, placed: readonly Placed[]): string[] {
+  if (placed.length === 0) return []
+  const made: string[] = []
   const folder = join(target, 'pg_tblspc')
   if (!lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
     rmSync(folder, { force: true })
     mkdirSync(folder, 0o700)
   }
   for (const { oid, place } of placed) {
-    mkdirSync(place, { recursive: true, mode: 0o700 })
+    const first = mkdirSync(place, { recursive: true, mode: 0o700 })
+    if (first !== undefined) made.push(...between(first, place))
     const link = join(folder, oid)
     const found = lstatSync(link, { throwIfNoEntry: false })
     if (found?.isSymbolicLink() && resolve(folder, readlinkSync(link)) === place) continue
     if (found) rmSync(link, { recursive: true })
     symlinkSync(place, link)
   }
+  return made
 }
 
 /** Before anything is changed. */

@@ -9,6 +9,8 @@ import { assertStopped } from '../target.ts'
 const HOLD = '.salvor-delta'
 const MARK = 'mark.json'
 const FORMER = 'former-control'
+/** The folder, below which the new pg_control lies for now. */
+export const holdIn = (target: string): string => join(target, HOLD)
 export const CONTROL = 'global/pg_control'
 
 export interface Mark {
@@ -20,7 +22,7 @@ export interface Mark {
 
 /** What a delta restore left that did not come to its end, or is at work. Null: nothing. */
 export async function markIn(target: string): Promise<Mark | null> {
-  const text = await readFile(join(target, HOLD, MARK), 'utf8').catch(() => null)
+  const text = await readFile(join(holdIn(target), MARK), 'utf8').catch(() => null)
   if (text === null) return null
   try {
     const { system_id: id, pid, started } = JSON.parse(text) as Partial<Mark>
@@ -49,7 +51,7 @@ export class DeltaHold {
 
   private constructor(target: string) {
     this.#target = target
-    this.folder = join(target, HOLD)
+    this.folder = holdIn(target)
   }
 
   /** TARGET_IN_USE, with nothing changed, where a server was quicker. */
@@ -68,14 +70,14 @@ export class DeltaHold {
     )
     try {
       await assertStopped(target)
+      if (moved) await syncFolder(join(target, 'global'))
+      await rm(former, { force: true })
+      return hold
     } catch (error) {
       if (moved) await rename(former, control)
       await rm(folder, { recursive: true, force: true })
       throw error
     }
-    if (moved) await syncFolder(join(target, 'global'))
-    await rm(former, { force: true })
-    return hold
   }
 
   /** Lets servers in. All else is durable before. */

@@ -1,5 +1,5 @@
 import { lstatSync } from 'node:fs'
-import { realpath, rm } from 'node:fs/promises'
+import { chmod, readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
@@ -15,7 +15,7 @@ import type { Placed } from '../tablespaces/places.ts'
 import { type FormerCompared, compareFormer } from './compare-former.ts'
 import { assertWritable, linksOf, linkTablespaces } from './former-places.ts'
 import { FormerTree } from './former-tree.ts'
-import { CONTROL, DeltaHold } from './hold.ts'
+import { CONTROL, DeltaHold, holdIn } from './hold.ts'
 import { copyManifest } from './manifest-tail.ts'
 import { NamesOnDisk } from './names-on-disk.ts'
 import { settleStubs } from './settle-stubs.ts'
@@ -42,16 +42,14 @@ export async function restoreDelta(
   await assertWritable(target, placed)
   const began = context.now()
   const links = linksOf(target, placed)
-  const aside = { name: CONTROL, path: pathBelow(join(target, '.salvor-delta'), CONTROL) }
+  const aside = { name: CONTROL, path: pathBelow(holdIn(target), CONTROL) }
   await using readBack = new ReadBack(target, join(context.scratch_dir, 'unpacked.journal'), aside)
   using names = new NamesOnDisk(join(context.scratch_dir, 'former.names'))
-  const manifest = join(context.scratch_dir, 'former.manifest')
-  await newestManifest(content, request, manifest, signal)
-  const compared = await lookAtFormer(context, { manifest, names, readBack, links, request }, signal)
+  const work: Work = { context, content, request, placed, links, readBack, names, aside }
+  const compared = await lookAtFormer(work, signal)
   const lookedAt = context.now()
-  const work: Work = { context, content, request, placed, links, readBack, names, compared, aside }
-  const { checks, written, strays } = await layOver(work, signal).catch((error: unknown) => {
-    if (error instanceof SalvorError && error.code === 'TARGET_IN_USE') throw error
+  const hold = await DeltaHold.take(target, String(request.engine_facts['system_id'] ?? ''))
+  const { checks, written, strays } = await layOver(work, compared, hold, signal).catch((error: unknown) => {
     throw new SalvorError('DELTA_BROKEN_OFF', { target, reason: (error as Error).message }, error)
   })
   const kept = `${compared.kept} of ${compared.files} files were right (${compared.keptBytes} bytes)`
@@ -61,6 +59,18 @@ export async function restoreDelta(
     recovered_to: request.recoveredTo,
     checks: [check('delta', detail.join('; '), elapsedMs(began, lookedAt)), ...checks],
   }
+}
+
+/** Writes nothing into the target. */
+async function lookAtFormer(work: Work, signal: AbortSignal): Promise<FormerCompared> {
+  const { context, content, request, names, readBack, links } = work
+  const root = request.target
+  await using sums = new Sums(root)
+  const manifest = join(context.scratch_dir, 'former.manifest')
+  await newestManifest(content, request, manifest, signal)
+  const onBytes = (done_bytes: number): void => context.progress({ phase: 'compare', done_bytes, total_bytes: null })
+  const former = { root, links, sums, names, readBack, fate: fateOf(request) }
+  return await compareFormer(manifest, former, onBytes, signal)
 }
 
 /** The manifest of the state that comes back: it is the last member of the newest artifact. */
@@ -75,25 +85,6 @@ async function newestManifest(
   else await copyManifest(content, path, signal)
 }
 
-interface Looking {
-  readonly manifest: string
-  readonly names: NamesOnDisk
-  readonly readBack: ReadBack
-  readonly links: ReadonlySet<string>
-  readonly request: DeltaRequest
-}
-
-async function lookAtFormer(
-  context: EngineContext,
-  { manifest, request, ...looking }: Looking,
-  signal: AbortSignal,
-): Promise<FormerCompared> {
-  const root = request.target
-  await using sums = new Sums(root)
-  const onFile = (): void => context.progress({ phase: 'compare', done_bytes: 0, total_bytes: null })
-  return await compareFormer(manifest, { ...looking, root, sums, fate: fateOf(request) }, onFile, signal)
-}
-
 interface Work {
   readonly context: EngineContext
   readonly content: ArtifactContent
@@ -102,7 +93,6 @@ interface Work {
   readonly links: ReadonlySet<string>
   readonly readBack: ReadBack
   readonly names: NamesOnDisk
-  readonly compared: FormerCompared
   readonly aside: { readonly name: string; readonly path: Buffer }
 }
 
@@ -112,42 +102,41 @@ interface LaidOver {
   readonly strays: Strays
 }
 
-async function layOver(work: Work, signal: AbortSignal): Promise<LaidOver> {
-  const { context, content, request, placed, links, readBack, names, compared, aside } = work
+async function layOver(work: Work, compared: FormerCompared, hold: DeltaHold, signal: AbortSignal): Promise<LaidOver> {
+  const { context, content, request, placed, links, readBack, names, aside } = work
   const { target } = request
   const owner = await ownerFor(target)
-  const hold = await DeltaHold.take(target, String(request.engine_facts['system_id'] ?? ''))
   // They tell of the former state, and are written as new files.
   for (const name of ['backup_manifest', 'backup_label']) await rm(join(target, name), { recursive: true, force: true })
-  linkTablespaces(target, placed)
-  const isKnownVersion = (folder: string): boolean => compared.versionFolders.has(folder)
-  const belonging = { root: target, links, isOwnVersion: isKnownVersion, hasFolder: null }
+  const made = linkTablespaces(target, placed)
+  const tree = new FormerTree({ root: target, links, aside })
+  const hasFolder = (name: string): boolean => compared.folders.has(name) || tree.hasFolder(name)
   const hasName = (name: string): boolean => names.flag(name) !== null
+  const belonging = { root: target, links, hasFolder }
   // What is not wanted goes first: both states together may need more room than there is. Segments have no names in a manifest.
   const hasFile = (name: string): boolean => hasName(name) || name.startsWith('pg_wal/')
-  const before = await removeStrays({ ...belonging, hasFile }, signal)
-  const tree = new FormerTree({ root: target, links, aside })
-  const total: Strays = { files: before.files, leftPlaces: before.leftPlaces }
+  const strays = await removeStrays({ ...belonging, hasFile, folders: false }, signal)
   const complete = async (): Promise<void> => {
-    const isOwnVersion = (folder: string) => isKnownVersion(folder) || tree.hasFolder(`pg_tblspc/${folder}`)
-    const rules = { ...belonging, isOwnVersion, hasFolder: (name: string) => links.has(name) || tree.hasFolder(name) }
     const isOurs = (name: string) => hasName(name) || tree.wal.has(name) || WRITTEN.has(name)
-    total.files += (await removeStrays({ ...rules, hasFile: isOurs }, signal)).files
+    strays.files += (await removeStrays({ ...belonging, hasFile: isOurs, folders: true }, signal)).files
   }
   const fate: FateOf = (name) => (names.flag(name) === true ? 'keep' : fateOf(request)(name))
   const settled: Ground['settled'] = (table) => settleStubs(work, table, signal)
   const ground = { folder: target, tree, readBack, control: hold.folder, fate, settled, complete }
   const checks = await fill(context, { ...ground, databases: request.databases }, { content, request }, signal)
   for (const { oid, place } of placed) {
-    for (const folder of compared.versionFolders)
-      if (folder.startsWith(`${oid}/`)) await settle(join(place, folder.slice(oid.length + 1)), owner, signal)
+    for (const entry of await readdir(place))
+      if (hasFolder(`pg_tblspc/${oid}/${entry}`)) await settle(join(place, entry), owner, signal)
     await syncFolder(place, owner)
   }
+  for (const folder of made) await syncFolder(folder, owner)
   if (lstatSync(join(target, 'pg_wal')).isSymbolicLink())
     await settle(await realpath(join(target, 'pg_wal')), owner, signal)
+  // A server refuses a folder that others may look into.
+  if ((await stat(target)).mode & 0o027) await chmod(target, 0o700)
   await settle(target, owner, signal)
   await hold.release()
-  return { checks, written: tree.writtenBytes, strays: total }
+  return { checks, written: tree.writtenBytes, strays }
 }
 
 const fateOf = ({ databases }: DeltaRequest): FateOf => databases?.fate ?? TAKE_ALL

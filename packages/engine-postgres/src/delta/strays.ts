@@ -6,11 +6,11 @@ export interface Belonging {
   readonly root: string
   /** Folders of the data folder that may be links. */
   readonly links: ReadonlySet<string>
-  /** Of `<oid>/PG_…`: it is this cluster's. */
-  readonly isOwnVersion: (folder: string) => boolean
+  /** The backup has it. Below tablespaces, which may hold folders of other clusters, nothing else is looked at. */
+  readonly hasFolder: (name: string) => boolean
   readonly hasFile: (name: string) => boolean
-  /** Null: no folder is removed now. */
-  readonly hasFolder: ((name: string) => boolean) | null
+  /** Else only files are removed. */
+  readonly folders: boolean
 }
 
 export interface Strays {
@@ -31,7 +31,7 @@ export async function removeStrays(belonging: Belonging, signal: AbortSignal): P
 }
 
 async function sweep(folder: string, belonging: Belonging, strays: Strays, signal: AbortSignal): Promise<void> {
-  const { root, links, hasFile, hasFolder } = belonging
+  const { root, links, hasFile, hasFolder, folders } = belonging
   const below: string[] = []
   for await (const entry of await opendir(pathBelow(root, folder), { encoding: 'latin1', bufferSize: 256 })) {
     signal.throwIfAborted()
@@ -41,15 +41,15 @@ async function sweep(folder: string, belonging: Belonging, strays: Strays, signa
     else if (!hasFile(name)) removeFile(root, name, entry.isSymbolicLink(), strays)
   }
   for (const name of below) {
-    if (hasFolder === null || hasFolder(name)) await sweep(name, belonging, strays, signal)
+    if (!folders || links.has(name) || hasFolder(name)) await sweep(name, belonging, strays, signal)
     else rmSync(pathBelow(root, name), { recursive: true, force: true, maxRetries: 3 })
   }
 }
 
 /** Other clusters may have folders beside this one's in the place of a tablespace. */
-function isForeign(folder: string, name: string, { links, isOwnVersion }: Belonging): boolean {
+function isForeign(folder: string, name: string, { links, hasFolder }: Belonging): boolean {
   if (folder === '' || TABLESPACE.test(folder)) if (OURS.test(name)) return true
-  return TABLESPACE.test(folder) && links.has(folder) && !isOwnVersion(`${folder.slice('pg_tblspc/'.length)}/${name}`)
+  return TABLESPACE.test(folder) && links.has(folder) && !hasFolder(`${folder}/${name}`)
 }
 
 function removeFile(root: string, name: string, isLink: boolean, strays: Strays): void {

@@ -1,6 +1,6 @@
 import { copyFileSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Increment, ParentBackup, RestoreFacts, SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { Increment, ParentBackup, RestoreFacts, RestoreRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
 import { contentOf, environmentOf, fileSink, never } from '../engine.fixture.ts'
 import type { Environment } from '../environment.ts'
 import { merge } from '../merge.ts'
@@ -81,11 +81,11 @@ export class ChainOfBackups {
   }
 
   /** With its tablespaces inside. */
-  async restore(target: string): Promise<RestoreFacts> {
+  async restore(target: string, more: Partial<RestoreRequest> = {}): Promise<RestoreFacts> {
     const [full] = this.links as [Link]
     const { engine_facts } = full.facts
     const { increments } = this
-    const request = { target, in_place: false, engine_facts, increments, tablespaces: 'inside' } as const
+    const request = { target, in_place: false, engine_facts, increments, tablespaces: 'inside', ...more } as const
     return await restore(this.env().context, contentOf(full.file, 100_003), request, never)
   }
 

@@ -5,6 +5,7 @@ import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { contentsOf } from '../delta/delta.fixture.ts'
 import { temporaryFolder } from '../engine.fixture.ts'
 import { ChainOfBackups, differences, type Link } from './chain.fixture.ts'
 
@@ -114,6 +115,33 @@ describe.each(KINDS)('a chain of incrementals of PostgreSQL %i, %s', (major, kin
     )
   })
 
+  const laidOver = ALL_MERGES || (kind === 'native' && major === 18)
+  test.runIf(laidOver)(
+    'is laid over an older state, and over itself, page by page',
+    async () => {
+      const plain = join(folder.path, 'plain')
+      await chain.restore(plain)
+      const files = (root: string) => contentsOf(root).filter((line) => !line.startsWith('backup_manifest '))
+      const target = join(folder.path, 'older')
+      await chain.restore(target, { increments: [] })
+      expect(files(target)).not.toEqual(files(plain))
+      const said = async () => (await chain.restore(target, { delta: 'same' })).checks[0]!.detail
+      const older = writtenIn(await said())
+      expect(files(target)).toEqual(files(plain))
+      // What a server left there, and a page that it never wrote.
+      await chain.prove(target)
+      const [table] = contentsOf(target).filter((line) => / [1-9]\d{6} /.test(line) && line.startsWith('base/'))
+      const path = join(target, table!.split(' ')[0]!)
+      const bytes = readFileSync(path)
+      bytes.fill(0xff, bytes.length - 20_000)
+      writeFileSync(path, bytes)
+      expect(writtenIn(await said())).toBeLessThan(older)
+      expect(files(target)).toEqual(files(plain))
+      expect(writtenIn(await said())).toBeLessThan(1_000_000)
+    },
+    60_000,
+  )
+
   const merges = ALL_MERGES || (kind === 'native' ? major === 18 : major === 15)
   test.runIf(merges)('is merged to a full of the same files, on which the next incremental stands', async () => {
     const merged = await chain.merged()
@@ -196,3 +224,5 @@ function bitsLost(wrong: string, right: string): number {
   if (a.length !== b.length) return Infinity
   return b.filter((byte, i) => i % 8192 >= 24 && (byte & ~a[i]!) !== 0).length
 }
+
+const writtenIn = (detail: string): number => Number(/, (\d+) bytes were written/.exec(detail)?.[1])

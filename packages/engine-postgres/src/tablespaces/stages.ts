@@ -84,6 +84,7 @@ export interface Staged extends Placed {
   readonly path: string
 }
 
-const between = (first: string, last: string): string[] =>
+/** Folders from `first` down to `last`, the deepest first. */
+export const between = (first: string, last: string): string[] =>
   last === first ? [first] : [last, ...between(first, dirname(last))]
 const deepestFirst = (a: string, b: string): number => b.length - a.length

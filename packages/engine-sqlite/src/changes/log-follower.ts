@@ -13,6 +13,14 @@ export interface Look {
   readonly log_bytes: number
 }
 
+export interface Reset {
+  /** All frames are in the main file: the next writer begins the log anew. */
+  readonly whole: boolean
+  /** How long writers were kept out, in milliseconds. */
+  readonly lock_ms: number
+  readonly look: Look | null
+}
+
 /** Reads the log snapshot by snapshot: the child holds them, this process reads the bytes. */
 export class LogFollower {
   readonly #sqlite: SqliteProcess
@@ -47,6 +55,14 @@ export class LogFollower {
     return { ...look, resumed }
   }
 
+  /** Takes the first snapshot, and everything that is in the log into `pending`. */
+  async beginWhole(pending: PendingSet): Promise<Look> {
+    const { report, look } = await this.#snapshot()
+    if (report.log > 0) await this.#take(null, report.log, pending)
+    this.#read(true)
+    return look
+  }
+
   /** Where to read on in the present log so that nothing is left out; null: nothing tells. */
   async #placeOf(resume: LogPosition, log: number): Promise<LogPosition | null> {
     if (log >= resume.frames && (await this.#wal.holds(resume))) return resume
@@ -65,7 +81,7 @@ export class LogFollower {
    * Lets the log begin anew; what was committed since the last look is read on the way. `whole` false: somebody was committing too much,
    * or an old snapshot of another program is in the way.
    */
-  async reset(pending: PendingSet): Promise<{ readonly whole: boolean; readonly look: Look | null }> {
+  async reset(pending: PendingSet): Promise<Reset> {
     this.#sqlite.tell({ command: 'reset' })
     let report = await this.#sqlite.next('advanced', 'moved', 'overran')
     let look: Look | null = null
@@ -76,7 +92,7 @@ export class LogFollower {
       report = await this.#sqlite.next('moved', 'overran')
     }
     if (report.report !== 'moved') throw overran()
-    return { whole: report.whole, look }
+    return { whole: report.whole, lock_ms: report.lock_ms, look }
   }
 
   async #follow({ log }: ReportOf<'advanced'>, pending: PendingSet): Promise<void> {

@@ -231,7 +231,7 @@ class LogStream implements AsyncDisposable {
       await this.#restartPending()
       const position = this.#position()
       try {
-        await using scanned = await this.#meanwhile(scanSet(site, { base, lost, position }, this.#signal))
+        await using scanned = await this.#meanwhile(scanSet(site, { base, before: null, lost, position }, this.#signal))
         if (scanned.pages * this.#parts.page_size > LARGEST_SET) throw new TooMuch()
         const tell = (trouble: SalvorError): void =>
           sink.progress({ method: 'log', covered_until: null, log_bytes: this.#logBytes, trouble })

@@ -3,7 +3,7 @@ import { type FSWatcher, watch } from 'node:fs'
 /** How often the files are looked at where nothing tells of a write, as on file systems without such events. */
 const LOOK_MS = 1_000
 /** Between two looks, however much is written. */
-const SOON_MS = 50
+const SOON_MS = 100
 /** While a backup waits for a moment in which everything is in the main file. */
 const ASIDE_MS = 2
 

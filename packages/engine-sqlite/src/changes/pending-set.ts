@@ -1,9 +1,10 @@
-import { closeSync, openSync, read, writeSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { closeSync, openSync, read, rmSync, writeSync } from 'node:fs'
+import { type FileHandle, rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { PageSet } from '../pages/page-set.ts'
 import { groupHead, headLine } from '../pages/page-stream.ts'
 import { withFullDisk } from '../scratch-copy.ts'
+import { PageMemory } from './page-memory.ts'
 
 const readAt = promisify(read)
 const RUN_BYTES = 1 << 20
@@ -17,14 +18,18 @@ export class TooMuch extends Error {
   }
 }
 
+/** What a second of a busy database brings stays in memory, and is never written down. */
+const MEMORY_BYTES = 4 << 20
+
 /**
- * Pages that changed since the last set, each in its newest form and at its own place in a sparse file: however long nothing can be stored,
- * it takes no more room than the database has pages, and the memory of a bit a page.
+ * Pages that changed since the last set, each in its newest form: in memory while they are few, then each at its own place in a sparse file. However
+ * long nothing can be stored, it takes no more room than the database has pages, and the memory of a bit a page.
  */
 export class PendingSet implements AsyncDisposable {
   readonly #file: string
   readonly #folder: string
-  readonly #fd: number
+  #fd: number | null = null
+  readonly #memory: PageMemory
   readonly #pages = new PageSet(1024)
   readonly page_size: number
   /** Of the database after the last commit. */
@@ -34,8 +39,8 @@ export class PendingSet implements AsyncDisposable {
   constructor(file: string, folder: string, pageSize: number) {
     this.#file = file
     this.#folder = folder
-    this.#fd = openSync(file, 'wx+', 0o600)
     this.page_size = pageSize
+    this.#memory = new PageMemory(pageSize, MEMORY_BYTES)
   }
 
   get isEmpty(): boolean {
@@ -50,14 +55,38 @@ export class PendingSet implements AsyncDisposable {
   add(page: number, image: Buffer): void {
     this.#pages.grow(page)
     this.#pages.add(page)
-    const offset = (page - 1) * this.page_size
+    if (this.#fd === null && this.#memory.keep(page, image)) return
     try {
-      for (let done = 0; done < image.length;) {
-        done += writeSync(this.#fd, image, done, image.length - done, offset + done)
-      }
+      const fd = (this.#fd ??= this.#spill())
+      this.#write(fd, page, image)
     } catch (error) {
       throw withFullDisk(error, this.#folder)
     }
+  }
+
+  /** All that is in memory, to a new file. */
+  #spill(): number {
+    const fd = openSync(this.#file, 'wx+', 0o600)
+    try {
+      for (const [page, image] of this.#memory) this.#write(fd, page, image)
+    } catch (error) {
+      closeSync(fd)
+      rmSync(this.#file, { force: true })
+      throw error
+    }
+    this.#memory.clear()
+    return fd
+  }
+
+  #write(fd: number, page: number, image: Buffer): void {
+    const offset = (page - 1) * this.page_size
+    for (let done = 0; done < image.length;) {
+      done += writeSync(fd, image, done, image.length - done, offset + done)
+    }
+  }
+
+  has(page: number): boolean {
+    return this.#pages.has(page)
   }
 
   count(): number {
@@ -70,21 +99,45 @@ export class PendingSet implements AsyncDisposable {
   async *content(): AsyncGenerator<Uint8Array> {
     const { page_size, page_count } = this
     yield headLine({ page_size, page_count, digesting: null })
-    for (const { first, count } of this.#runs(Math.max(1, Math.floor(RUN_BYTES / page_size)))) {
-      const pages = Buffer.allocUnsafe(count * page_size)
-      for (let done = 0; done < pages.length;) {
-        const at = (first - 1) * page_size + done
-        const { bytesRead } = await readAt(this.#fd, pages, done, pages.length - done, at)
-        if (bytesRead === 0) throw new Error('a spooled set was cut')
-        done += bytesRead
-      }
+    for await (const { first, count, pages } of this.#images()) {
       yield groupHead([{ first, count }])
       yield pages
     }
     yield Buffer.alloc(4)
   }
 
+  /** Each page to its place in a copy of the database. */
+  async writeInto(copy: FileHandle): Promise<void> {
+    for await (const { first, pages } of this.#images()) {
+      for (let done = 0; done < pages.length;) {
+        const at = (first - 1) * this.page_size + done
+        done += (await copy.write(pages, done, pages.length - done, at)).bytesWritten
+      }
+    }
+  }
+
+  async *#images() {
+    const { page_size } = this
+    for (const { first, count } of this.#runs(Math.max(1, Math.floor(RUN_BYTES / page_size)))) {
+      const pages = Buffer.allocUnsafe(count * page_size)
+      if (this.#fd === null) {
+        for (let i = 0; i < count; i += 1) pages.set(this.#memory.at(first + i)!, i * page_size)
+      } else await this.#readSpooled(this.#fd, pages, (first - 1) * page_size)
+      yield { first, count, pages }
+    }
+  }
+
+  async #readSpooled(fd: number, into: Buffer, offset: number): Promise<void> {
+    for (let done = 0; done < into.length;) {
+      const { bytesRead } = await readAt(fd, into, done, into.length - done, offset + done)
+      if (bytesRead === 0) throw new Error('a spooled set was cut')
+      done += bytesRead
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#memory.clear()
+    if (this.#fd === null) return
     closeSync(this.#fd)
     await rm(this.#file, { force: true })
   }

@@ -136,11 +136,15 @@ export function startStream(
   bench: Bench,
   path: string,
   sink: MemorySink,
-  { every_ms = 300, limits = LIMITS }: { readonly every_ms?: number; readonly limits?: Limits } = {},
+  {
+    every_ms = 300,
+    limits = LIMITS,
+    spool,
+  }: { readonly every_ms?: number; readonly limits?: Limits; readonly spool?: string } = {},
 ): RunningStream {
   const abort = new AbortController()
   const context = bench.context()
-  const request = { spool_dir: `${context.scratch_dir}/spool`, every_ms, resume: sink.resume }
+  const request = { spool_dir: spool ?? `${context.scratch_dir}/spool`, every_ms, resume: sink.resume }
   const engine = openEngine({ path }, context, limits)
   const ended = engine.changes!.stream(request, sink, abort.signal).catch((error: unknown) => error)
   const stop = (): Promise<unknown> => {

@@ -1,4 +1,5 @@
-import { existsSync, renameSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -192,6 +193,44 @@ test('the process that holds the log is killed while another worker follows the 
   await Promise.all([again.stop(), other.stop()])
 })
 
+test.skipIf(process.getuid?.() !== 0)(
+  'a disk that is full of what cannot be stored ends the stream, not the application, and the next one brings everything (needs root for a small disk)',
+  async () => {
+    using bench = openBench()
+    const path = bench.path('clinic.db')
+    createClinic(path, { rows: 100 })
+    const sink = new MemorySink(bench, path)
+    await sink.backup()
+    await using application = await openElsewhere(path)
+    mkdirSync(bench.path('disk'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', bench.path('disk')])
+    try {
+      await using stream = startStream(bench, path, sink, { spool: bench.path('disk/spool') })
+      await until('a first set', () => sink.sets.length > 0)
+      sink.before = () => {
+        throw new SalvorError('STORE_UNREACHABLE', { store: 'local', reason: 'it is down' })
+      }
+      await application.exec('CREATE TABLE much (bytes BLOB)')
+      for (let i = 0; i < 20; i += 1) await application.exec('INSERT INTO much VALUES (randomblob(1000000))')
+      const error = (await stream.ended) as SalvorError
+      expect([error.code, error.facts['what']]).toEqual(['DISK_FULL', bench.path('disk/spool')])
+      expect(helperProcesses()).toEqual([])
+      expect(await application.get('PRAGMA wal_checkpoint(TRUNCATE)')).toBe(0)
+    } finally {
+      execFileSync('umount', [bench.path('disk')])
+    }
+    sink.before = () => undefined
+    // So much differs from the backup that the line needs a new one.
+    await sink.backup()
+    await using again = startStream(bench, path, sink)
+    await caughtUp(sink)
+    await again.stop()
+    await sink.restore(bench.path('copy.db'), sink.sets.at(-1)!.to_at)
+    await using copy = await openElsewhere(bench.path('copy.db'))
+    expect(await copy.get('SELECT count(*) FROM much')).toBe(20)
+  },
+)
+
 test('a database with a rollback journal is compared with its backup where it changed, and only there', async () => {
   using bench = openBench()
   const path = bench.path('clinic.db')
@@ -201,19 +240,24 @@ test('a database with a rollback journal is compared with its backup where it ch
   await using application = await openElsewhere(path)
   await using stream = startStream(bench, path, sink, { limits: { ...LIMITS, scan_share: 1 } })
   await until('a first set', () => sink.sets.length > 0)
-  for (const mark of ['one']) {
+  for (const mark of ['one', 'two', 'three']) {
     const stored = sink.sets.length
+    if (mark === 'three') await sink.backup()
     await application.exec(`CREATE TABLE ${mark} (x); INSERT INTO ${mark} VALUES (1)`)
     await until('another set', () => sink.sets.length > stored)
     await caughtUp(sink)
+    if (mark === 'one') continue
+    // With the digest of the whole state.
     const recovered = await sink.restore(bench.path('copy.db'), now())
     expect(recovered).toBe(sink.sets.at(-1)!.to_at)
     await using copy = await openElsewhere(bench.path('copy.db'))
     expect(await copy.get(`SELECT count(*) FROM ${mark}`)).toBe(1)
   }
-  expect(sink.sets.map(({ method, stands_on, lost }) => `${method} ${stands_on} ${lost}`)).toEqual(
-    sink.sets.map(() => 'scan base null'),
-  )
+  const how = sink.sets.map(({ method, stands_on, lost }) => `${method} ${stands_on} ${lost}`)
+  // What stands on the newest backup, and what stands on the set before it.
+  expect([...new Set(how.slice(0, -1))].toSorted()).toEqual(['scan base null', 'scan previous null'])
+  expect([how[0], how.at(-1)]).toEqual(['scan base null', expect.stringMatching(/^scan/)])
+  expect(sink.sets.filter(({ stands_on }) => stands_on === 'base')).toHaveLength(2)
   const { length } = sink.sets
   await sleep(1_000)
   expect(sink.sets).toHaveLength(length)

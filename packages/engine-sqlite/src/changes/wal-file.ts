@@ -6,7 +6,8 @@ import { addedTo, type Checksum } from './frame-checksum.ts'
 const readAt = promisify(read)
 const HEADER_BYTES = 32
 const FRAME_HEADER_BYTES = 24
-const CHUNK_BYTES = 1 << 20
+/** Kept from one look to the next. */
+const CHUNK_BYTES = 256 << 10
 const LITTLE = 0x377f0682
 const BIG = 0x377f0683
 
@@ -35,6 +36,7 @@ export class WalFile implements AsyncDisposable {
   readonly #path: string
   readonly #page_size: number
   #handle: FileHandle | null = null
+  #chunk = Buffer.alloc(0)
 
   constructor(databasePath: string, pageSize: number) {
     this.#path = `${databasePath}-wal`
@@ -104,14 +106,16 @@ export class WalFile implements AsyncDisposable {
     let frames = same ? from.frames : 0
     let page_count = 0
     const size = this.frameBytes
-    const most = Math.max(1, Math.floor(CHUNK_BYTES / size))
-    const chunk = Buffer.allocUnsafeSlow(Math.min(most, to - frames) * size)
+    const both = [countOf(salts), Number.parseInt(salts.slice(8), 16)] as const
+    if (this.#chunk.length === 0)
+      this.#chunk = Buffer.allocUnsafeSlow(Math.max(1, Math.floor(CHUNK_BYTES / size)) * size)
+    const chunk = this.#chunk
     while (frames < to) {
       const bytes = chunk.subarray(0, Math.min(chunk.length, (to - frames) * size))
       await this.#fill(bytes, HEADER_BYTES + frames * size)
       for (let at = 0; at < bytes.length; at += size) {
         const frame = bytes.subarray(at, at + size)
-        checksum = checked(frame, salts, checksum, big_endian, frames + 1)
+        checksum = checked(frame, both, checksum, big_endian, frames + 1)
         page_count = frame.readUInt32BE(4)
         onPage(frame.readUInt32BE(0), frame.subarray(FRAME_HEADER_BYTES))
         frames += 1
@@ -185,8 +189,15 @@ export class WalFile implements AsyncDisposable {
   }
 }
 
-function checked(frame: Buffer, salts: string, before: Checksum, bigEndian: boolean, number: number): Checksum {
-  if (frame.toString('hex', 8, 16) !== salts) throw new LogBroken(`frame ${number} is of another log`)
+function checked(
+  frame: Buffer,
+  salts: readonly [number, number],
+  before: Checksum,
+  bigEndian: boolean,
+  number: number,
+): Checksum {
+  const own = frame.readUInt32BE(8) === salts[0] && frame.readUInt32BE(12) === salts[1]
+  if (!own) throw new LogBroken(`frame ${number} is of another log`)
   const head = addedTo(before, frame.subarray(0, 8), bigEndian)
   const sum = addedTo(head, frame.subarray(FRAME_HEADER_BYTES), bigEndian)
   if (sum.a === frame.readUInt32BE(16) && sum.b === frame.readUInt32BE(20)) return sum

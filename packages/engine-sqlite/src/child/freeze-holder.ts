@@ -22,6 +22,8 @@ export interface Freezer {
   checkpoint(kind: 'passive' | 'noop'): Progress
   beginRead(): void
   release(): void
+  /** Of the log now, also while the reader is in its transaction. */
+  progress(): Progress
 }
 
 /** Frames in the write-ahead log, and how many of them lie in the main file. */
@@ -48,6 +50,7 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
   const writer = source.connect(lockWaitMs)
   const lock = writer.prepare('BEGIN IMMEDIATE')
   const unlock = writer.prepare('ROLLBACK')
+  const beside = writer.prepare<[], Progress>('PRAGMA wal_checkpoint(NOOP)')
   return {
     reader,
     page_size: Number(reader.pragma('page_size', { simple: true })),
@@ -60,11 +63,8 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
       unlock.run()
       line.note({ locked: false })
     },
-    checkpoint(kind) {
-      const progress = (kind === 'passive' ? passive : noop).get()
-      if (!progress) throw new Error('wal_checkpoint gave no row')
-      return progress
-    },
+    checkpoint: (kind) => progressOf(kind === 'passive' ? passive : noop),
+    progress: () => progressOf(beside),
     beginRead() {
       begin.run()
       read.get()
@@ -73,6 +73,12 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
       end.run()
     },
   }
+}
+
+function progressOf(statement: Database.Statement<[], Progress>): Progress {
+  const progress = statement.get()
+  if (!progress) throw new Error('wal_checkpoint gave no row')
+  return progress
 }
 
 /**

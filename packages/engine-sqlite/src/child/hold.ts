@@ -23,6 +23,11 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
   const frozen = await tryToFreeze(freezer, request).finally(stepBack)
   line.report({ ...frozen, file: source.file })
   let command = await line.next()
+  if (command.command === 'count') {
+    const { log, checkpointed } = freezer.progress()
+    line.report({ report: 'counted', frames: log - checkpointed })
+    command = await line.next()
+  }
   if (command.command === 'copy') {
     await copyInTransaction(freezer.reader, request.copy, frozen.facts)
     line.report({ report: 'copied' })

@@ -52,7 +52,7 @@ export interface FollowerReport {
 
 /** The next step of a `hold`, a follower or an `examine`. */
 export type Command =
-  | { readonly command: 'copy' | 'share' | 'free' | 'release' }
+  | { readonly command: 'copy' | 'count' | 'share' | 'free' | 'release' }
   | { readonly command: 'advance' | 'reset' }
   /** Everything up to the last `advanced` was read; `hold`: the log is kept from being reset until the next one. */
   | { readonly command: 'read'; readonly hold: boolean }
@@ -111,6 +111,8 @@ export type Report =
       readonly file: FileIdentity
       readonly at: Ticks
     }
+  /** Frames that were committed since the state was frozen. */
+  | { readonly report: 'counted'; readonly frames: number }
   /** A whole copy of the snapshot lies at `copy`. */
   | { readonly report: 'copied' }
   /** A shared lock is held: no commit until it is freed. */

@@ -25,7 +25,7 @@ export class PageSet {
 
   has(page: number): boolean {
     const at = page - 1
-    return (this.#bits[at >> 3]! & (1 << (at & 7))) !== 0
+    return ((this.#bits[at >> 3] ?? 0) & (1 << (at & 7))) !== 0
   }
 
   /** Ascending, as runs of neighbours of at most `longest` pages. */

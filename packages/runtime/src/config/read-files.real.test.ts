@@ -57,6 +57,21 @@ test('each file is a source of its own, with a name that no two files share, and
   await expect(engine.probe(AbortSignal.abort())).rejects.toMatchObject({ code: 'INTERRUPTED' })
 })
 
+test('a database that names no schedule is followed, each minute; not one of many, nor where a schedule or no store takes it', async () => {
+  const { load } = place(['a.db'])
+  const followed = async (lines: string): Promise<number | undefined> => {
+    const { settings } = await load(lines)
+    return [...settings.sources.values()][0]!.changes
+  }
+  const [one, many] = ['    path: ./a.db', '    paths: [ "./*.db" ]']
+  expect(await followed(one)).toBe(60_000)
+  expect(await followed(`${one}\n    copies: { first: [full, changes] }`)).toBe(60_000)
+  expect(await followed(many)).toBeUndefined()
+  expect(await followed(`${one}\n    schedule: { full: "@daily" }`)).toBeUndefined()
+  expect(await followed(`${one}\n    copies: { first: [full] }`)).toBeUndefined()
+  expect(await followed(`${many}\n    schedule: { changes: stream }`)).toBe(1_000)
+})
+
 test('a file that comes changes the configuration, and nothing about the sources that were there', async () => {
   const { load, add } = place(['t/a.db'])
   const before = await load('    paths: [ ./t ]')

@@ -138,7 +138,11 @@ async function readSource(
   const blocks = files?.blocks ?? (block && new Map([[name, block]]))
   if (!blocks) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
-  const written = { ...settingsOf(name, policy, able, around), ...streamsOf(policy, able, copies), copies }
+  const written = {
+    ...settingsOf(name, policy, able, around),
+    ...streamsOf(policy, able, copies, files !== undefined),
+    copies,
+  }
   // The rules of a thousand files are hashed once.
   const rules = files && hashOf(workOf(written, null, around))
   const all = [...blocks].map(([each, one]) => {
@@ -202,22 +206,26 @@ function hooksOf({ before, after, timeout }: NonNullable<SourcePolicy['hooks']>)
 
 /** `changes: stream`: a set every second in which something was committed. */
 const STREAM_MS = 1_000
+const DEFAULT_CHANGES = '60s'
 
-/** WAL is streamed where the schedule says so, and where nothing is said and a store takes it; changes where the schedule says so. */
+/**
+ * WAL is streamed, and changes are followed, where the schedule says so, and where nothing is said and a store takes them; not those of `many` files, since
+ * each that is followed takes a process of its own.
+ */
 function streamsOf(
   policy: SourcePolicy,
   adapter: Able,
   copies: SourceSettings['copies'],
+  many: boolean,
 ): Pick<SourceSettings, 'wal' | 'changes' | 'streams'> {
   const { streams } = adapter
   if (streams === undefined) return {}
-  const { wal, changes } = policy.schedule ?? {}
-  if (streams === 'changes') {
-    if (changes === undefined) return { streams }
-    return { streams, changes: changes === 'stream' ? STREAM_MS : durationMs(changes) }
-  }
-  const taken = copies.some(({ classes }) => classes === 'all' || classes.includes('wal'))
-  return (policy.schedule ? wal !== undefined : taken) ? { streams, wal: 'stream' } : { streams }
+  const taken = copies.some(({ classes }) => classes === 'all' || classes.includes(streams))
+  const byItself = policy.schedule === undefined && taken
+  const { wal, changes = byItself && !many ? DEFAULT_CHANGES : undefined } = policy.schedule ?? {}
+  if (streams === 'wal') return byItself || wal !== undefined ? { streams, wal: 'stream' } : { streams }
+  if (changes === undefined) return { streams }
+  return { streams, changes: changes === 'stream' ? STREAM_MS : durationMs(changes) }
 }
 
 const STREAMS = [

@@ -61,6 +61,8 @@ export const JOBS = {
   'replicate-wal': z.strictObject({ source: z.string(), name: z.string() }),
   /** Copies a change set to every store that a rule names and that lacks it. */
   'replicate-changes': z.strictObject({ source: z.string(), base: z.string(), name: z.string() }),
+  /** Deletes change sets that are not kept any more, in every store that answers. */
+  'expire-changes': z.strictObject({ source: z.string() }),
   'send-notification': z.strictObject({
     event_id: z.string(),
     channel: z.string(),
@@ -97,5 +99,6 @@ export const JOB_RULES: { readonly [J in JobName]: JobRule } = {
   'replicate-copy': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },
   'replicate-wal': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },
   'replicate-changes': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },
+  'expire-changes': { service: 'replicator', max_failures: 5, backoff_ms: 60_000, concurrency: 1, pooled: false },
   'send-notification': { service: 'notifier', max_failures: 30, backoff_ms: 2_000, concurrency: 4, pooled: false },
 }

@@ -27,6 +27,7 @@ const PINNED: Record<string, string> = {
   'restore-backup': '02c6e07fb3ae3469',
   'verify-copy': 'acda78475ecac0fa',
   'compact-changes': 'b60b84cb6776d464',
+  'expire-changes': '42ddc054edcd2138',
   'replicate-copy': '46e481220231ff83',
   'replicate-wal': 'ba94993b17ac4a6c',
   'replicate-changes': '91905ac9361d6667',

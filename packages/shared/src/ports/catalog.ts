@@ -163,8 +163,8 @@ export interface CatalogTransaction {
 
   /** A change set that a store has. The same again changes nothing. */
   recordChangeSet(set: ChangeSetFile, store: string): Promise<void>
-  /** They are to be deleted from a store: nobody is given them any more, but who asks for the leaving ones. */
-  leaveChangeSets(sets: ChangeSetNames): Promise<void>
+  /** They are to be deleted from a store: nobody is given them any more, but who asks for the leaving ones. `leaving` false: they stay. */
+  leaveChangeSets(sets: ChangeSetNames, leaving: boolean): Promise<void>
   /** Of sets that were deleted from a store, or are not there as they should. */
   forgetChangeSets(sets: ChangeSetNames): Promise<void>
   /** Replaces what the source's change stream said before. */

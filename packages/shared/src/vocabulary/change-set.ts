@@ -2,7 +2,7 @@ import type { Instant } from './instant.ts'
 
 /**
  * How the pages of a change set were found. log: read from the write-ahead log, every commit between the two instants ·
- * scan: every page that differs from the base.
+ * scan: every page that differs from what it stands on.
  */
 export const CHANGE_METHODS = ['log', 'scan'] as const
 export type ChangeMethod = (typeof CHANGE_METHODS)[number]

@@ -79,7 +79,8 @@ export function changesContract(open: OpenCatalog): void {
     }
     const seen = async (filter: Partial<Parameters<typeof catalog.changeSets>[0]>): Promise<string> =>
       (await all(catalog.changeSets({ source: 'clinic', store: 's3', ...filter }))).map(({ name }) => name).join(' ')
-    await catalog.transaction(CLI, (tx) => tx.leaveChangeSets(names('s3', 1, 3)))
+    await catalog.transaction(CLI, (tx) => tx.leaveChangeSets(names('s3', 1, 2, 3), true))
+    await catalog.transaction(CLI, (tx) => tx.leaveChangeSets(names('s3', 2), false))
     expect(await seen({})).toBe('set-0 set-2')
     expect(await seen({ store: 'local' })).toBe('set-0 set-1 set-2 set-3')
     expect(await seen({ leaving: true })).toBe('set-1 set-3')
@@ -87,7 +88,7 @@ export function changesContract(open: OpenCatalog): void {
     expect(await seen({ until: set(2).to_at })).toBe('set-0')
     const [first] = await all(catalog.changeSets({ source: 'clinic', store: 's3', leaving: true }))
     expect(first!.leaving_at! <= (await catalog.now())).toBe(true)
-    await catalog.transaction(CLI, (tx) => tx.leaveChangeSets(names('local', 3)))
+    await catalog.transaction(CLI, (tx) => tx.leaveChangeSets(names('local', 3), true))
     expect((await catalog.lastChangeSet('clinic'))?.name).toBe('set-2')
     await catalog.transaction(CLI, (tx) => tx.forgetChangeSets(names('s3', 1, 2)))
     expect([await seen({}), await seen({ leaving: true })]).toEqual(['set-0', 'set-3'])

@@ -1,3 +1,4 @@
+import { claimSource } from '../claim-source.ts'
 import { type Compaction, compactions, SPANS_MS, spanStart } from '@salvor/policy/compaction'
 import { changeSetsOf, setInput } from '@salvor/runtime/change-facts'
 import type { JobRun } from '@salvor/shared/messages/jobs'
@@ -32,6 +33,8 @@ export async function compactSource(
     const due = compactions(sets, now).filter((one) => !tried.has(keyOf(one)))
     const some = due.slice(0, AT_ONCE)
     if (some.length === 0) return { made, failed: tried.size - made }
+    // Nothing to do is no request to a store.
+    if (tried.size === 0) await claimSource(deps, source, store, signal)
     const input = some.map(({ inputs, piece }) => {
       return { sets: inputs.map(setInput), piece, page_count: inputs.at(-1)!.page_count }
     })

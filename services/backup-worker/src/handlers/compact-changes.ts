@@ -2,7 +2,6 @@ import { changeStores } from '@salvor/policy/copies'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { JobHandler } from '@salvor/shared/ports/service'
 import { shifted } from '@salvor/shared/vocabulary/instant'
-import { claimSource } from '../claim-source.ts'
 import { compactSource } from '../changes/compact-source.ts'
 
 const BUSY_WAIT_MS = 30_000
@@ -17,7 +16,6 @@ export const compactChanges: JobHandler<'compact-changes'> = {
       return { result: { skipped: 'it is not in the configuration, or no store takes its change sets' } }
     await using mine = await deps.lease(`compact:${name}`)
     if (mine === null) return { again: shifted(await deps.catalog.now(), BUSY_WAIT_MS) }
-    await claimSource(deps, name, store, signal)
     const both = AbortSignal.any([signal, mine.lost])
     try {
       return { result: await compactSource(deps, { run, store, whole }, progress, both) }

@@ -2,13 +2,14 @@ import { asSalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps, JobHandler } from '@salvor/shared/ports/service'
 import { shifted } from '@salvor/shared/vocabulary/instant'
 import { removeLeftovers } from '../leftovers.ts'
+import { planChanges } from '../plan-changes.ts'
 
 const EVERY_MS = 24 * 3600_000
 
 /** Stores in which this process may not delete: said once. */
 const denied = new Set<string>()
 
-/** Looks once a day into each store for what attempts that broke off left there. One store that fails holds up no other. */
+/** Looks once a day into each store for what attempts that broke off left there, and plans what is due for change sets. One store that fails holds up no other. */
 export const checkStores: JobHandler<'check-stores'> = {
   async handle(_run, deps, signal) {
     const removed: Record<string, number> = {}
@@ -17,7 +18,9 @@ export const checkStores: JobHandler<'check-stores'> = {
       if (signal.aborted) break
     }
     signal.throwIfAborted()
-    return { again: shifted(await deps.catalog.now(), EVERY_MS), result: { removed } }
+    const now = await deps.catalog.now()
+    const commit = await planChanges(deps, now)
+    return { again: shifted(now, EVERY_MS), result: { removed }, commit }
   },
 }
 
