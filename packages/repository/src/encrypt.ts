@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { CipherGCM, DecipherGCM } from 'node:crypto'
-import { copyInto } from './frame-jobs.ts'
+import { copyInto } from './copy-into.ts'
 import { freeBuffer } from './free-buffer.ts'
 
 export const IV_BYTES = 12

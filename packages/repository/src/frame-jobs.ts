@@ -81,11 +81,6 @@ const SLOTS_AT = PAGE_KEY_AT + PAGE_KEY_ROOM
 /** A SHA-256, and a tag behind it. */
 const NOTE_BYTES = 48
 
-/** Copies all of `bytes` into shared memory. Not by `set`, which goes byte by byte where memory is shared: a third of the speed. */
-export function copyInto(shared: Buffer, bytes: Uint8Array, at = 0): void {
-  if (bytes.length > 0) shared.fill(bytes, at, at + bytes.length)
-}
-
 /** Shared memory: the data key, the key of page digests, then for every slot an input and an output area of `slotBytes` each, and its digests. */
 export class FrameMemory {
   readonly shared: HashMemory

@@ -12,7 +12,8 @@ import type {
   WorkerReady,
   WorkerSetup,
 } from './frame-jobs.ts'
-import { copyInto, FrameMemory } from './frame-jobs.ts'
+import { copyInto } from './copy-into.ts'
+import { FrameMemory } from './frame-jobs.ts'
 import { freeBuffer } from './free-buffer.ts'
 import { codecWorks, compressFrame, decompressFrame } from './frames.ts'
 import { PageHash } from './page-hash.ts'

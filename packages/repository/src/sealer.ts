@@ -1,6 +1,7 @@
 import { createHash, hash } from 'node:crypto'
 import { SegmentCipher } from './encrypt.ts'
-import { copyInto, type CloseJob, type FrameMemory, type SealJob } from './frame-jobs.ts'
+import { copyInto } from './copy-into.ts'
+import type { CloseJob, FrameMemory, SealJob } from './frame-jobs.ts'
 import { SHA256_BYTES } from './hash.ts'
 
 /** What must be done to the frames of an artifact one after another: encrypting and hashing. Lives in one of the threads. */

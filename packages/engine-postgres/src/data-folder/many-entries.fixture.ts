@@ -45,7 +45,7 @@ function writeJournal(journal: string, first: number): void {
 }
 
 function parent(): number {
-  const digests = new DigestsWriter(file('digests'), Buffer.alloc(KEY_BYTES))
+  const digests = new DigestsWriter(file('digests'), { algorithm: 'nh128', key: Buffer.alloc(KEY_BYTES) })
   for (let i = 0; i < many; i++) {
     digests.file(name(i), 1)
     digests.digests(Buffer.alloc(DIGEST_BYTES))

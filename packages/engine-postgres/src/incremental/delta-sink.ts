@@ -6,8 +6,7 @@ import { tarParts } from '../tar/parts.ts'
 import { ChangedPages } from './changed-pages.ts'
 import { DigestsWriter } from './digests-writer.ts'
 import { incrementalName, PAGE, writeHead } from './form.ts'
-import { DIGEST_BYTES, PageDigest } from './page-digest.ts'
-import { PageCutter } from './page-cutter.ts'
+import { DIGEST_BYTES, PageDigester } from './page-digest.ts'
 import type { ParentFile } from './parent-file.ts'
 import { PushQueue } from './push-queue.ts'
 import { pagesOf } from './relation.ts'
@@ -33,11 +32,11 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
   readonly #out: SnapshotSink
   readonly #parent: ParentFile
   readonly #queue = new PushQueue()
-  readonly #digest: PageDigest
+  readonly #digester: PageDigester
   readonly #digests: DigestsWriter
   readonly #changed: ChangedPages
-  readonly #cutter = new PageCutter()
-  readonly #own = Buffer.alloc(DIGEST_BYTES)
+  /** The file whose pages are digested. */
+  #compared: Compared | null = null
   readonly #done: Promise<void>
   #closed = false
   #pages = 0
@@ -48,8 +47,8 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
     this.file = join(folder, 'own.digests')
     this.#out = out
     this.#parent = parent
-    this.#digest = new PageDigest(parent.key!)
-    this.#digests = new DigestsWriter(this.file, parent.key)
+    this.#digester = new PageDigester(parent.digesting!, (digests, pages) => this.#compare(digests, pages))
+    this.#digests = new DigestsWriter(this.file, parent.digesting)
     this.#changed = new ChangedPages(join(folder, 'changed.pages'))
     this.#done = this.#run()
     this.#done.catch((error: unknown) => this.#queue.fail(error))
@@ -78,25 +77,31 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    let compared: Compared | null = null
     let member: { readonly path: string; readonly size: number } | null = null
     for await (const part of tarParts(this.#queue)) {
       if (part.kind === 'member') {
         const path = memberPath(part.header)
         member = { path, size: part.header.size }
-        compared = this.#compared(part, path)
-        if (compared === null || compared.before === null) await this.#out.write(part.block)
+        this.#compared = this.#begun(part, path)
+        if (this.#passesOn) await this.#out.write(part.block)
       } else if (part.kind === 'data') {
-        const file = compared
-        if (file !== null) this.#cutter.cut(part.bytes, (page) => this.#page(file, page))
+        if (this.#compared !== null) this.#digester.write(part.bytes)
         if (member!.path === MANIFEST) this.#digests.manifest(part.bytes)
-        if (compared === null || compared.before === null) await this.#out.write(part.bytes)
-      } else if (compared?.before) await this.#emit(compared)
-      else await this.#pad(member!.size)
+        if (this.#passesOn) await this.#out.write(part.bytes)
+      } else {
+        this.#digester.flush()
+        if (this.#compared?.before) await this.#emit(this.#compared)
+        else await this.#pad(member!.size)
+      }
     }
   }
 
-  #compared({ header, block }: { header: TarHeader; block: Buffer }, path: string): Compared | null {
+  /** The present member goes on as it is. */
+  get #passesOn(): boolean {
+    return this.#compared === null || this.#compared.before === null
+  }
+
+  #begun({ header, block }: { header: TarHeader; block: Buffer }, path: string): Compared | null {
     const pages = pagesOf(path, header.size)
     if (pages === 0) return null
     this.#digests.file(path, pages)
@@ -106,15 +111,15 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
     return { header: Buffer.from(block), path, pages, before, page: 0 }
   }
 
-  #page(file: Compared, page: Buffer): void {
-    const number = file.page++
-    this.#digest.write(page, this.#own, 0)
-    this.#digests.digests(this.#own)
-    if (file.before === null) return
-    const at = number * DIGEST_BYTES
-    // A page beyond the parent's end has nothing to be equal to.
-    if (at < file.before.length && this.#own.equals(file.before.subarray(at, at + DIGEST_BYTES))) return
-    this.#changed.add(number, page)
+  #compare(digests: Buffer, pages: Buffer): void {
+    const file = this.#compared!
+    this.#digests.digests(digests)
+    for (let n = 0; n < digests.length; n += DIGEST_BYTES) {
+      const number = file.page++
+      if (file.before === null || isSame(digests, n, file.before, number * DIGEST_BYTES)) continue
+      const at = (n / DIGEST_BYTES) * PAGE
+      this.#changed.add(number, pages.subarray(at, at + PAGE))
+    }
   }
 
   async #emit({ header, path, pages }: Compared): Promise<void> {
@@ -144,4 +149,10 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
     this.#close()
     this.#changed[Symbol.dispose]()
   }
+}
+
+/** A page beyond the parent's end has nothing to be equal to. */
+function isSame(own: Buffer, at: number, before: Buffer, beforeAt: number): boolean {
+  if (beforeAt >= before.length) return false
+  return own.compare(before, beforeAt, beforeAt + DIGEST_BYTES, at, at + DIGEST_BYTES) === 0
 }

@@ -1,7 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { PAGE } from './form.ts'
-import { PageCutter } from './page-cutter.ts'
-import { DIGEST_BYTES, PageDigest } from './page-digest.ts'
+import { DIGEST_BYTES, type Digesting, PageDigester } from './page-digest.ts'
 
 const BUFFER = 256 * 1024
 
@@ -10,23 +9,22 @@ export const DIGESTS_FORMAT = 'salvor-pg-parent'
 /** Writes what the next incremental needs to know, in the order in which a base backup comes (docs/format.md section 14). */
 export class DigestsWriter {
   readonly #file: number
-  readonly #digest: PageDigest | null
+  readonly #digesting: Digesting | null
+  #digester: PageDigester | null = null
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER)
   #filled = 0
-  readonly #cutter = new PageCutter()
   #manifest = false
 
-  /** `key` null: no digests of pages, only the manifest. */
-  constructor(file: string, key: Uint8Array | null) {
+  /** `digesting` null: no digests of pages, only the manifest. */
+  constructor(file: string, digesting: Digesting | null) {
     this.#file = openSync(file, 'wx', 0o600)
-    this.#digest = key === null ? null : new PageDigest(key)
-    const pages =
-      key === null ? null : { page_size: PAGE, digest_bytes: DIGEST_BYTES, key: Buffer.from(key).toString('hex') }
-    this.#write(Buffer.from(`${JSON.stringify({ format: DIGESTS_FORMAT, version: 1, pages })}\n`))
+    this.#digesting = digesting
+    this.#write(Buffer.from(`${JSON.stringify({ format: DIGESTS_FORMAT, ...formOf(digesting) })}\n`))
   }
 
   /** A file of `count` pages begins; `pages` and `digests` give them. */
   file(name: string, count: number): void {
+    this.#digester?.flush()
     const head = Buffer.alloc(8 + name.length)
     head.writeUInt32BE(name.length, 0)
     head.write(name, 4, 'latin1')
@@ -36,13 +34,8 @@ export class DigestsWriter {
 
   /** Bytes of the file that began last; whole pages over all calls. */
   pages(bytes: Buffer): void {
-    this.#cutter.cut(bytes, (page) => this.#digestOf(page))
-  }
-
-  #digestOf(page: Buffer): void {
-    this.#room(DIGEST_BYTES)
-    this.#digest!.write(page, this.#buffer, this.#filled)
-    this.#filled += DIGEST_BYTES
+    this.#digester ??= new PageDigester(this.#digesting!, (digests) => this.#write(digests))
+    this.#digester.write(bytes)
   }
 
   /** Digests that were made already. */
@@ -52,6 +45,7 @@ export class DigestsWriter {
 
   /** The manifest's bytes, behind all files. */
   manifest(bytes: Uint8Array): void {
+    this.#digester?.flush()
     if (!this.#manifest) this.#write(Buffer.alloc(4))
     this.#manifest = true
     this.#write(bytes)
@@ -59,6 +53,7 @@ export class DigestsWriter {
 
   close(): void {
     try {
+      this.#digester?.flush()
       this.#flush()
     } finally {
       closeSync(this.#file)
@@ -67,7 +62,7 @@ export class DigestsWriter {
 
   #write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length;) {
-      this.#room(1)
+      if (this.#filled === BUFFER) this.#flush()
       const part = bytes.subarray(at, at + BUFFER - this.#filled)
       this.#buffer.set(part, this.#filled)
       this.#filled += part.length
@@ -75,12 +70,15 @@ export class DigestsWriter {
     }
   }
 
-  #room(bytes: number): void {
-    if (this.#filled + bytes > BUFFER) this.#flush()
-  }
-
   #flush(): void {
     for (let at = 0; at < this.#filled;) at += writeSync(this.#file, this.#buffer, at, this.#filled - at)
     this.#filled = 0
   }
+}
+
+function formOf(digesting: Digesting | null): { readonly version: number; readonly pages: unknown } {
+  if (digesting === null) return { version: 1, pages: null }
+  const { algorithm, key } = digesting
+  const pages = { page_size: PAGE, digest_bytes: DIGEST_BYTES, key: key.toString('hex') }
+  return algorithm === 'gmac' ? { version: 1, pages } : { version: 2, pages: { ...pages, algorithm } }
 }

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { randomBytes } from 'node:crypto'
+import { createCipheriv, randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../engine.fixture.ts'
 import { DigestsWriter } from './digests-writer.ts'
@@ -10,6 +10,7 @@ import { KEY_BYTES } from './page-digest.ts'
 import { ParentFile, ParentUnknown } from './parent-file.ts'
 
 const key = Buffer.alloc(KEY_BYTES, 7)
+const digesting = { algorithm: 'nh128', key } as const
 const names = Array.from({ length: 3000 }, (_, i) => `base/${5 + (i % 7)}/${16_384 + i}`)
 const sizes = names.map((_, i) => (i % 5 === 0 ? 150 : 1 + (i % 3)))
 const page = Buffer.alloc(PAGE)
@@ -23,8 +24,8 @@ describe('digests of a parent', () => {
   test('are the same however the bytes come, and are found by name', () => {
     using folder = temporaryFolder()
     const [own, other] = ['own', 'other'].map((name) => join(folder.path, name)) as [string, string]
-    const writer = new DigestsWriter(own, key)
-    const inPieces = new DigestsWriter(other, key)
+    const writer = new DigestsWriter(own, digesting)
+    const inPieces = new DigestsWriter(other, digesting)
     for (const [file, name] of names.entries()) {
       writer.file(name, sizes[file]!)
       inPieces.file(name, sizes[file]!)
@@ -54,15 +55,37 @@ describe('digests of a parent', () => {
   test('that are cut, or of another form, are refused', () => {
     using folder = temporaryFolder()
     const file = join(folder.path, 'digests')
-    const writer = new DigestsWriter(file, key)
+    const writer = new DigestsWriter(file, digesting)
     writer.file('base/5/1', 2)
     writer.pages(Buffer.alloc(2 * PAGE))
     writer.close()
     expect(() => new ParentFile(file)).toThrow(ParentUnknown)
-    for (const text of ['', 'hello', '{"format":"salvor-pg-parent","version":2,"pages":null}\n\0\0\0\0']) {
+    for (const text of ['', 'hello', '{"format":"salvor-pg-parent","version":3,"pages":null}\n\0\0\0\0']) {
       writeFileSync(file, text)
       expect(() => new ParentFile(file)).toThrow(ParentUnknown)
     }
+  })
+
+  test('of a chain that an older Salvor began are GMACs, and go on as such', () => {
+    using folder = temporaryFolder()
+    const file = join(folder.path, 'digests')
+    const writer = new DigestsWriter(file, { algorithm: 'gmac', key })
+    writer.file('base/5/1', 40)
+    const pages = randomBytes(40 * PAGE)
+    writer.pages(pages)
+    writer.manifest(Buffer.from('manifest'))
+    writer.close()
+    const head = `{"format":"salvor-pg-parent","version":1,"pages":{"page_size":8192,"digest_bytes":8,"key":"${key.toString('hex')}"}}`
+    expect(readFileSync(file, 'latin1').split('\n')[0]).toBe(head)
+    using parent = new ParentFile(file)
+    expect(parent.digesting).toEqual({ algorithm: 'gmac', key })
+    const plainly = (page: Buffer): Buffer => {
+      const gmac = createCipheriv('aes-128-gcm', key, Buffer.alloc(12))
+      gmac.setAAD(page).final()
+      return gmac.getAuthTag().subarray(0, 8)
+    }
+    const wanted = Array.from({ length: 40 }, (_, n) => plainly(pages.subarray(n * PAGE, (n + 1) * PAGE)))
+    expect(parent.digestsOf('base/5/1')!.equals(Buffer.concat(wanted))).toBe(true)
   })
 
   test('find a million names in little memory', () => {

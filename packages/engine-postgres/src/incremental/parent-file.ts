@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { PAGE } from './form.ts'
 import { DIGESTS_FORMAT } from './digests-writer.ts'
 import { NameTable } from './name-table.ts'
-import { DIGEST_BYTES, KEY_BYTES } from './page-digest.ts'
+import { DIGEST_BYTES, type Digesting, KEY_BYTES } from './page-digest.ts'
 
 /** A parent's digests that are none. */
 export class ParentUnknown extends Error {
@@ -21,7 +21,7 @@ export class ParentFile implements Disposable {
   readonly #file: number
   readonly #names = new NameTable()
   /** Null: only the manifest was kept. */
-  readonly key: Buffer | null
+  readonly digesting: Digesting | null
   readonly #manifestAt: number
 
   /** Throws ParentUnknown. */
@@ -30,7 +30,7 @@ export class ParentFile implements Disposable {
     try {
       const head = this.#read(0, LONGEST_HEAD, false)
       const end = head.indexOf(0x0a)
-      this.key = keyOf(end === -1 ? '' : head.toString('utf8', 0, end))
+      this.digesting = digestingOf(end === -1 ? '' : head.toString('utf8', 0, end))
       this.#manifestAt = this.#index(end + 1)
     } catch (error) {
       closeSync(this.#file)
@@ -60,7 +60,7 @@ export class ParentFile implements Disposable {
     for (;;) {
       const length = this.#number(at)
       if (length === 0) return at + 4
-      if (length > LONGEST_NAME || this.key === null) throw new ParentUnknown('a file name that is too long')
+      if (length > LONGEST_NAME || this.digesting === null) throw new ParentUnknown('a file name that is too long')
       this.#names.add(this.#nameAt(at), at)
       at += 8 + length + this.#number(at + 4 + length) * DIGEST_BYTES
     }
@@ -92,15 +92,20 @@ export class ParentFile implements Disposable {
   }
 }
 
-function keyOf(line: string): Buffer | null {
+/** Version 1 has no name of its algorithm. */
+const ALGORITHMS = { 1: 'gmac', 2: 'nh128' } as const
+
+function digestingOf(line: string): Digesting | null {
   try {
     const { format, version, pages } = JSON.parse(line) as Record<string, unknown>
-    if (format !== DIGESTS_FORMAT || version !== 1) throw new ParentUnknown(`their form is not ${DIGESTS_FORMAT} 1`)
-    if (pages === null) return null
-    const { page_size, digest_bytes, key } = pages as Record<string, unknown>
+    if (format !== DIGESTS_FORMAT || (version !== 1 && version !== 2))
+      throw new ParentUnknown(`their form is not ${DIGESTS_FORMAT} 1 or 2`)
+    if (pages === null && version === 1) return null
+    const { page_size, digest_bytes, key, algorithm = 'gmac' } = pages as Record<string, unknown>
     const bytes = Buffer.from(String(key), 'hex')
-    if (page_size === PAGE && digest_bytes === DIGEST_BYTES && bytes.length === KEY_BYTES) return bytes
-    throw new ParentUnknown('page size or key are not known')
+    const known = page_size === PAGE && digest_bytes === DIGEST_BYTES && bytes.length === KEY_BYTES
+    if (known && algorithm === ALGORITHMS[version]) return { algorithm: ALGORITHMS[version], key: bytes }
+    throw new ParentUnknown('page size, key or algorithm are not known')
   } catch (error) {
     if (error instanceof ParentUnknown) throw error
     throw Object.assign(new ParentUnknown('they have no head'), { cause: error })

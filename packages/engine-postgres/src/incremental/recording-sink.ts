@@ -25,7 +25,8 @@ export class RecordingSink implements SnapshotSink, TarListener, Disposable {
     this.file = join(folder, 'own.digests')
     this.#pages = pages
     // Digested here and not in a thread: handing the bytes over would cost more than the digests do.
-    this.#writer = new DigestsWriter(this.file, pages ? randomBytes(KEY_BYTES) : null)
+    const digesting = pages ? ({ algorithm: 'nh128', key: randomBytes(KEY_BYTES) } as const) : null
+    this.#writer = new DigestsWriter(this.file, digesting)
   }
 
   write(chunk: Uint8Array): Promise<void> | undefined {

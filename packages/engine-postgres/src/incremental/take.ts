@@ -127,7 +127,7 @@ async function choose(
   const settings = await incrementalSettings(link, server, signal)
   const method = methodFor({
     server: settings,
-    parent: parentState(parent.engine_facts, parent.consistent_at, file.key !== null),
+    parent: parentState(parent.engine_facts, parent.consistent_at, file.digesting !== null),
     history: await timelineHistory(link, server.timeline, signal),
     wish,
     gates,
