@@ -11,6 +11,8 @@ const LARGEST_BYTES = 2_000_000_000
 
 /** One set that is to be made of others. */
 export interface Compaction {
+  /** Tells it from every other one. */
+  readonly key: string
   /** Oldest first; at least one. Those before the last one that stands on its base are not needed. */
   readonly inputs: readonly StoredChangeSet[]
   readonly piece: Omit<CompactedPiece, 'page_count' | 'pages'>
@@ -18,9 +20,13 @@ export interface Compaction {
 
 /**
  * What can be compacted now, all of one length of span: when that is stored, the next one may be asked for. Nothing is in it twice, and nothing that is
- * stored already.
+ * stored already. `tried`: keys of those that were asked for already, made or not; one that cannot be made holds up no longer span.
  */
-export function compactions(sets: readonly StoredChangeSet[], now: Instant): readonly Compaction[] {
+export function compactions(
+  sets: readonly StoredChangeSet[],
+  now: Instant,
+  tried: ReadonlySet<string> = new Set(),
+): readonly Compaction[] {
   const paths = changePaths(sets)
   const until = shifted(now, -SETTLES_MS)
   for (const span of Object.values(SPANS_MS)) {
@@ -29,7 +35,7 @@ export function compactions(sets: readonly StoredChangeSet[], now: Instant): rea
       for (const [from, to] of stepsBySpan(path, span)) {
         if (spanEnd(path.sets[from]!.to_at, span) > until) break
         const one = compaction(fewestSteps(path, from, to))
-        if (one) found.set(`${one.piece.brings_state_of} ${one.piece.from_at}`, one)
+        if (one && !tried.has(one.key)) found.set(one.key, one)
       }
     }
     if (found.size > 0) return [...found.values()]
@@ -79,7 +85,8 @@ function compaction(steps: readonly StoredChangeSet[]): Compaction | null {
   const from_at = stands_on === 'previous' ? first.from_at : endOf(last.method === 'scan' ? first : inputs[0]!)
   const line = { base, method: last.method, stands_on, previous: first.previous, lost: first.lost }
   const state = { page_size, state_sha256, position, brings_state_of: stateOf(last) }
-  return { inputs, piece: { ...line, from_at, to_at, ...state } }
+  const key = `${stateOf(last)} ${from_at}`
+  return { key, inputs, piece: { ...line, from_at, to_at, ...state } }
 }
 
 /** Of the oldest state in what stands on its base; all that is known of the time before is the base. */

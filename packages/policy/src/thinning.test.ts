@@ -56,12 +56,16 @@ class Made {
   }
 }
 
-function compactAll(sets: readonly StoredChangeSet[], now: Instant, made: Made): StoredChangeSet[] {
+function compactAll(sets: readonly StoredChangeSet[], now: Instant, made: Made, bad = ''): StoredChangeSet[] {
   let all = [...sets]
-  for (let turns = 0; turns < 10; turns += 1) {
-    const due = compactions(all, now)
+  const tried = new Set<string>()
+  for (let turns = 0; turns < 20; turns += 1) {
+    const due = compactions(all, now, tried)
     if (due.length === 0) return all
-    const some = due.map((one) => made.store(one))
+    for (const { key } of due) tried.add(key)
+    const isGood = ({ inputs }: Compaction): boolean =>
+      inputs.every((input) => made.partsOf(input).every(({ name }) => name !== bad))
+    const some = due.filter(isGood).map((one) => made.store(one))
     all = [...all, ...some].toSorted((a, b) => (a.to_at < b.to_at ? -1 : a.to_at > b.to_at ? 1 : 0))
   }
   throw new Error('it never ends')
@@ -79,6 +83,14 @@ function planned(facts: ChangeFacts, instant: Instant, made: Made) {
   } catch {
     return null
   }
+}
+
+/** With one of a worker that was thought dead, beside the `n`-th: both stand on the same set. */
+function withFork(sets: readonly StoredChangeSet[], n: number): readonly StoredChangeSet[] {
+  const beside = sets[n]
+  if (n === 0 || beside?.lost !== null) return sets
+  const fork = { ...beside, name: 'fork', document_sha256: 'fork', to_at: shifted(beside.to_at, -100) }
+  return sets.toSpliced(n, 0, fork)
 }
 
 /** No backup of a moment within a set that lacks what was changed and changed back. */
@@ -157,6 +169,24 @@ test('nothing goes while nothing is proven, nor what no longer set brings, nor w
   expect(gone(fine, { ...now, daily: at(HOUR) }, [HOUR + 600])).toBe('')
 })
 
+test('where two workers went on from one set, that stays as long as one of the ways needs it', () => {
+  const sets = withFork(line([10, 20, 30]), 1)
+  // The living way cannot be compacted, the dead end can.
+  const all = compactAll(sets, at(DAY), new Made(), 's1')
+  const gone = thinned(all, { every: at(DAY), hourly: '', daily: '' }, [at(-100)]).flatMap(({ sets: some }) => some)
+  expect(names(gone).includes('s')).toBe(false)
+  expect(
+    planned(
+      factsOf(
+        all.filter((one) => !gone.includes(one)),
+        [-100],
+      ),
+      at(30),
+      new Made(),
+    )?.sets,
+  ).toHaveLength(3)
+})
+
 test('the rules of a source say since when what is kept; a class without one is kept, and a coarser one never shorter than a finer', () => {
   const now = '2026-03-01T12:00:00.000000Z'
   const since = keptSince({ full: '30d', monthly: '1y' }, now)
@@ -176,6 +206,8 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
   const sample = fc.record({
     gaps: fc.array(fc.constantFrom(1, 2, 20, 61, 700, 3_599, 3_601, 20_000, 90_000), { minLength: 2, maxLength: 30 }),
     lost: fc.nat(40),
+    forked: fc.nat(60),
+    bad: fc.nat(90),
     kind: fc.constantFrom<Kind>('log', 'scans of the base', 'scans'),
     backups: fc.array(fc.nat(300_000), { maxLength: 4 }),
     early: fc.nat(400_000),
@@ -185,9 +217,9 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
   })
   const numRuns = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 20_000 : 250
   fc.assert(
-    fc.property(sample, ({ gaps, lost, kind, backups, early, ...ages }) => {
+    fc.property(sample, ({ gaps, lost, forked, bad, kind, backups, early, ...ages }) => {
       const ends = gaps.map((_, n) => gaps.slice(0, n + 1).reduce((a, b) => a + b, 7))
-      const sets = line(ends, lost, kind)
+      const sets = withFork(line(ends, lost, kind), forked)
       const made = new Made()
       const bases = [-100, ...backups.toSorted((a, b) => a - b).map((seconds) => seconds + 0.5)]
       const before = factsOf(sets, bases)
@@ -199,7 +231,7 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
         at(early),
         made,
       )
-      const all = compactAll([...first, ...sets.filter(({ to_at }) => to_at > at(early))], now, made)
+      const all = compactAll([...first, ...sets.filter(({ to_at }) => to_at > at(early))], now, made, `s${bad}`)
       const after = factsOf(all, bases)
       const instants = [...ends, ...ends.map((one) => one + 0.6)].map(at)
       for (const instant of instants) {
@@ -233,7 +265,7 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
         expect(coarse?.recovers_to).toBe(fine?.recovers_to)
         if (fine === null || coarse === null) continue
         expect(names(coarse.sets).endsWith(names(fine.sets))).toBe(true)
-        const numbers = coarse.sets.map(({ name }) => Number(name.slice(1)))
+        const numbers = coarse.sets.map(({ name }) => (name === 'fork' ? forked : Number(name.slice(1))))
         expect(kind === 'scans of the base' || numbers.every((one, n) => n === 0 || one === numbers[n - 1]! + 1)).toBe(
           true,
         )
@@ -244,4 +276,4 @@ test('whatever was stored, lost, compacted and thinned: every instant that is ke
     }),
     { numRuns },
   )
-})
+}, 60_000)

@@ -52,14 +52,28 @@ export function thinned(
     .toSorted()
     .at(-1)
   const paths = changePaths(sets)
-  const found = paths.flatMap((path, n) => {
+  const found = paths.map((path, n) => {
     const old = base === undefined ? -1 : carriedBy(path, base, n === paths.length - 1)
     const hours = covered(path, SPANS_MS.hour, since.every)
     const days = covered(path, SPANS_MS.day, since.hourly)
     const aged = steps(path).filter(({ to }) => to <= old)
     return [...days, ...hours, { sets: aged.map(({ set }) => set), by: null }]
   })
-  return eachOnce(found)
+  const isGone = goneOnAll(paths, found)
+  const once = eachOnce(found.flat())
+  return once
+    .map(({ sets: some, by }) => ({ sets: some.filter(isGone), by }))
+    .filter(({ sets: some }) => some.length > 0)
+}
+
+/** A set on several ways, of which one goes on, is not needed only when none of them needs it. */
+function goneOnAll(paths: readonly ChangePath[], found: readonly (readonly Thinned[])[]) {
+  const needed = new Set<StoredChangeSet>()
+  for (const [n, path] of paths.entries()) {
+    const gone = new Set(found[n]!.flatMap(({ sets }) => sets))
+    for (const { set } of steps(path)) if (!gone.has(set)) needed.add(set)
+  }
+  return (set: StoredChangeSet): boolean => !needed.has(set)
 }
 
 /** A set is in the first that names it; one that others are replaced by may itself go later on, by a longer one. */

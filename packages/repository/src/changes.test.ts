@@ -61,6 +61,25 @@ test('a change set comes back as it was, from a copy too, is found by its docume
   expect(found).toEqual([{ key: `${FOLDER}${NAME}.json`, file, error: null }])
 })
 
+test('a compacted set has a name of its own and says whose state it brings; it is copied and found like any other', async () => {
+  const [store, other] = [new MemoryStore(), new MemoryStore()]
+  const fine = await writeChanges(request(store), never)
+  expect([fine.brings_state_of, store.bytes(`${FOLDER}${NAME}.json`).includes('brings_state_of')]).toEqual([
+    null,
+    false,
+  ])
+  const brings_state_of = 'ef'.repeat(32)
+  const file = await writeChanges(request(store, { piece: { ...PIECE, brings_state_of } }), never)
+  expect(file).toMatchObject({ name: `${NAME}-compacted`, brings_state_of })
+  const place = { source: 'clinic', base: ID, name: file.name, document_sha256: file.document_sha256 }
+  expect(await copyChanges({ from: store, to: other, keyring: RING, ...place }, never)).toEqual(file)
+  expect((await all(store)).map((found) => found.file)).toEqual([file, fine])
+  expect(await writeChanges(request(store, { piece: { ...PIECE, brings_state_of } }), never)).toEqual(file)
+  // The one is not taken for the other.
+  store.plant(`${FOLDER}${NAME}.json`, store.bytes(`${FOLDER}${NAME}-compacted.json`))
+  expect((await all(store)).map(({ error }) => error?.code ?? null)).toEqual([null, 'ARTIFACT_CORRUPT'])
+})
+
 test('the same set again writes nothing, other bytes of its name are refused, and what broke off is not in the way', async () => {
   const store = new MemoryStore()
   store.plant(`${FOLDER}${NAME}.zst.enc`, Buffer.from('half of something'))

@@ -4,7 +4,7 @@ import { bestCopies } from '@salvor/policy/copies'
 import type { Deps } from '@salvor/shared/ports/service'
 import type { ChangesInput } from '@salvor/shared/ports/tasks'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
-import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
+import { stateOf, type StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 
 /** Whether a point in time of this source is reached by change sets, and not by a log that its server replays. */
@@ -34,7 +34,12 @@ export async function changeSetsOf(
     const there = sets.get(set.document_sha256)
     if (!there || rank(set) < rank(there)) sets.set(set.document_sha256, set)
   }
-  return [...sets.values()]
+  const all = [...sets.values()]
+  if (from === null) return all
+  // A store that is to serve alone is not helped by a shorter way through another one.
+  const there = new Set(all.filter(({ store }) => store === from).map(stateOf))
+  const isDetour = (set: StoredChangeSet): boolean => set.store !== from && set.brings_state_of !== null
+  return all.filter((set) => !isDetour(set) || !there.has(stateOf(set)))
 }
 
 /** Backups that can be read, with what they stand on. */

@@ -80,4 +80,4 @@ test('sets that were made one, in any grouping, bring what they brought one afte
     ),
     { numRuns: runs },
   )
-})
+}, 60_000)

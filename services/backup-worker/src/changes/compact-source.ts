@@ -1,5 +1,5 @@
 import { claimSource } from '../claim-source.ts'
-import { type Compaction, compactions, SPANS_MS, spanStart } from '@salvor/policy/compaction'
+import { compactions, SPANS_MS, spanStart } from '@salvor/policy/compaction'
 import { changeSetsOf, setInput } from '@salvor/runtime/change-facts'
 import type { JobRun } from '@salvor/shared/messages/jobs'
 import type { Deps } from '@salvor/shared/ports/service'
@@ -30,8 +30,7 @@ export async function compactSource(
   const tried = new Set<string>()
   for (let made = 0; ;) {
     const sets = await changeSetsOf(deps, source, null, since)
-    const due = compactions(sets, now).filter((one) => !tried.has(keyOf(one)))
-    const some = due.slice(0, AT_ONCE)
+    const some = compactions(sets, now, tried).slice(0, AT_ONCE)
     if (some.length === 0) return { made, failed: tried.size - made }
     // Nothing to do is no request to a store.
     if (tried.size === 0) await claimSource(deps, source, store, signal)
@@ -40,7 +39,7 @@ export async function compactSource(
     })
     const { made: results } = await deps.tasks.run('compact', { source, store, compactions: input }, progress, signal)
     signal.throwIfAborted()
-    for (const one of some) tried.add(keyOf(one))
+    for (const { key } of some) tried.add(key)
     const files: ChangeSetFile[] = []
     for (const [n, result] of results.entries()) {
       if ('document_sha256' in result) files.push(result)
@@ -53,8 +52,6 @@ export async function compactSource(
     made += files.length
   }
 }
-
-const keyOf = ({ piece }: Compaction): string => `${piece.from_at} ${piece.to_at}`
 
 async function record(
   { catalog }: Deps,
