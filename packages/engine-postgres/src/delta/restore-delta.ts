@@ -50,6 +50,10 @@ export async function restoreDelta(
   const lookedAt = context.now()
   const hold = await DeltaHold.take(target, String(request.engine_facts['system_id'] ?? ''))
   const { checks, written, strays } = await layOver(work, compared, hold, signal).catch((error: unknown) => {
+    context.log.warn(
+      { target },
+      'a delta restore broke off: no server starts in its folder until another one completes it',
+    )
     throw new SalvorError('DELTA_BROKEN_OFF', { target, reason: (error as Error).message }, error)
   })
   const kept = `${compared.kept} of ${compared.files} files were right (${compared.keptBytes} bytes)`
