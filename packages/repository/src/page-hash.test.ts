@@ -55,6 +55,13 @@ test('digests are those of the format, for every size of pages', () => {
   }
 })
 
+test('digests stay what they were: stores hold them', () => {
+  const salt = Uint8Array.from({ length: 16 }, (_, n) => n)
+  const page = Buffer.from(Uint8Array.from({ length: 4096 }, (_, n) => n ^ (n >> 8)))
+  expect(digestsOf(page, salt, 4096).toString('hex')).toBe('0d644f335f3e92af41304be39fdff9e9')
+  expect(digestsOf(Buffer.alloc(512), salt, 512).toString('hex')).toBe('518c858ed6136333a627f3a121998b9f')
+})
+
 test('a change of a bit anywhere, or of the salt, changes both halves of a digest', () => {
   const salt = bytes(16, 7)
   const page = bytes(4096)
