@@ -127,11 +127,12 @@ export class Follower {
     this.#checkpoint(this.#passive)
     const quick = this.#request.may_move && performance.now() - begun < REST_MS
     const stepBack = goFirst()
-    const locked = process.hrtime.bigint()
     let whole = false
+    let lock_ms = 0
     let late: { readonly read: Promise<unknown> } | null = null
     try {
-      if (!this.#takeLock()) return { whole, lock_ms: 0, late }
+      if (!this.#takeLock()) return { whole, lock_ms, late }
+      const locked = process.hrtime.bigint()
       try {
         late = await this.#readRest(quick)
         if (late === null && this.#isMoved(quick)) {
@@ -141,11 +142,12 @@ export class Follower {
         }
       } finally {
         this.#dropLock()
+        lock_ms = Number(process.hrtime.bigint() - locked) / 1e6
       }
     } finally {
       stepBack()
     }
-    return { whole, lock_ms: Number(process.hrtime.bigint() - locked) / 1e6, late }
+    return { whole, lock_ms, late }
   }
 
   /** Under the write lock. Not null: the parent is late, or there is too much; it says when it has read. */
