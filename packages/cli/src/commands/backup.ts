@@ -2,7 +2,7 @@ import { noSource } from '@salvor/policy/fleets'
 import { registerSources } from '@salvor/runtime/register-sources'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
-import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { RetentionClass } from '@salvor/shared/vocabulary/backup'
 import pc from 'picocolors'
 import { rowOf } from '@salvor/repository/store-index'
@@ -10,6 +10,7 @@ import type { GlobalOptions } from '../context.ts'
 import { openForCommand } from '../context.ts'
 import { bytes, done, span, stateWord, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
+import { runFailure } from '../run-failure.ts'
 
 export interface BackupOptions extends GlobalOptions {
   readonly type: 'full' | 'incremental' | 'archive'
@@ -44,8 +45,7 @@ export async function backup(name: string, options: BackupOptions, signal: Abort
     quiet: options.json,
     signal,
   })
-  if (run.state !== 'succeeded')
-    throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
+  if (run.state !== 'succeeded') throw runFailure(run)
   const { backup_id, notices, full_because } = run.result as {
     backup_id: string
     notices: readonly string[]

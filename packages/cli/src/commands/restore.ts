@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { bestCopies } from '@salvor/policy/copies'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
-import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { RecoveryReached } from '@salvor/shared/vocabulary/recovery'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { RestoreParts } from '@salvor/shared/ports/engine'
@@ -13,6 +13,7 @@ import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { bytes, done, span, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
+import { runFailure } from '../run-failure.ts'
 import { plannedRestore, type PlannedRestore } from '../planned-restore.ts'
 import { recoveryWanted, type RecoveryOptions } from '../recovery-options.ts'
 import { assertStream, standardOutput, STREAM, streaming } from '../restore-stream.ts'
@@ -74,8 +75,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
     signal,
     alwaysHere: true,
   })
-  if (run.state !== 'succeeded')
-    throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
+  if (run.state !== 'succeeded') throw runFailure(run)
   const { recovered_to, checks, duration_ms, reached } = run.result as Restored
   const ok = checks.every((check) => check.ok)
   const exit = exitOf(checks)

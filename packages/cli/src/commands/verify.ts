@@ -2,7 +2,7 @@ import type { Runtime } from '@salvor/runtime/open-runtime'
 import { newestStateFirst } from '@salvor/policy/chain'
 import { bestCopies } from '@salvor/policy/copies'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
-import { fromFailure, SalvorError } from '@salvor/shared/errors/salvor-error'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import type { Failure } from '@salvor/shared/vocabulary/run'
 import type { Check, VerificationLevel } from '@salvor/shared/vocabulary/verification'
@@ -11,6 +11,7 @@ import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
 import { done, span, stateWord, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
+import { runFailure } from '../run-failure.ts'
 
 /** Enough to find the newest state: what was written last may hold an older one. */
 const LOOKED_AT = 50
@@ -116,8 +117,7 @@ async function verifyOne(
     { job: 'verify-copy', source: backup.source, params },
     { label, quiet: options.json, signal },
   )
-  if (run.state !== 'succeeded')
-    throw run.error ? fromFailure(run.error) : new SalvorError('INTERNAL', { what: `run ended ${run.state}` })
+  if (run.state !== 'succeeded') throw runFailure(run)
   const seen = run.result as {
     checks: readonly Check[]
     unproven: string | null

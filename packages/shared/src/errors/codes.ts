@@ -150,6 +150,12 @@ export const CODES = {
     'nothing to do: its result was not committed',
     false,
   ),
+  RUN_GIVEN_UP: row(
+    'The run was given up: the catalog did not answer in time to keep its lease, and nothing was committed',
+    'run the command again when the machine has less to do, or see who works on it: salvor status',
+    true,
+    75,
+  ),
   CONFIG_DIFFERS: row(
     'The worker has another configuration of {source} than the one the run was planned with',
     'reload all services: kill -HUP',
