@@ -117,6 +117,9 @@ async function readSource(
   const able = ableOf(adapter, block?.config)
   checkSchedule(policy, able, path, around.timezone, tree)
   checkStreams(policy, able, path, tree)
+  const kept = `what ${able.called} needs for every instant is not deleted by age yet`
+  if (policy.retention?.pitr !== undefined && able.streams !== 'changes')
+    tree.problems.add([...path, 'retention', 'pitr'], kept, 'remove this key')
   checkCopies(policy, path, around.storeNames, tree)
   if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
     tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
