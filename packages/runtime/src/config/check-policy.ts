@@ -27,6 +27,10 @@ export function checkPolicy(
   checkSchedule(policy, able, path, timezone, tree)
   checkStreams(policy, able, path, tree)
   checkCopies(policy, path, storeNames, tree)
+  if (policy.retention?.pitr !== undefined && able.streams !== 'changes') {
+    const reason = `what ${able.called} needs for every instant is not deleted by age yet`
+    tree.problems.add([...path, 'retention', 'pitr'], reason, 'remove this key')
+  }
   if (policy.compression.algorithm === 'gzip' && policy.compression.level > 9) {
     tree.problems.add([...path, 'compression', 'level'], 'gzip has levels 1 to 9', 'write a level from 1 to 9')
   }

@@ -15,7 +15,6 @@ const LATER: readonly (readonly [pattern: string, feature: string])[] = [
   ['sources.*.drills', 'drills'],
   ['sources.*.pitr', 'point-in-time restore'],
   ['sources.*.changes', 'the change stream'],
-  ['sources.*.retention.pitr', 'point-in-time restore'],
   ['sources.*.retention.wal', 'the WAL stream'],
   ['verifier.image', 'a sandbox image'],
 ]

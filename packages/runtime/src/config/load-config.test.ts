@@ -391,7 +391,7 @@ describe('a mistake is told with line, reason and fix', () => {
     [
       'point-in-time',
       app('retention: { pitr: 30d }'),
-      '8: sources.two.retention.pitr: point-in-time restore is not available yet → remove this key',
+      '8: sources.two.retention.pitr: what filedb needs for every instant is not deleted by age yet → remove this key',
     ],
     [
       'a size warning',

@@ -72,6 +72,12 @@ test('a database that names no schedule is followed, each minute; not one of man
   expect(await followed(`${many}\n    schedule: { changes: stream }`)).toBe(1_000)
 })
 
+test('how long every instant of a database comes back may be said', async () => {
+  const { load } = place(['a.db'])
+  const { settings } = await load('    path: ./a.db\n    retention: { pitr: 30d }')
+  expect(settings.sources.get('tenants')!.retention).toMatchObject({ pitr: '30d', full: '30d', monthly: '365d' })
+})
+
 test('a file that comes changes the configuration, and nothing about the sources that were there', async () => {
   const { load, add } = place(['t/a.db'])
   const before = await load('    paths: [ ./t ]')

@@ -29,7 +29,8 @@ export interface SourceSettings {
   readonly wal?: 'stream'
   /** Milliseconds between two change sets. Absent: its changes are not followed. */
   readonly changes?: number
-  readonly retention: Readonly<Partial<Record<RetentionClass, string>>>
+  /** `pitr`: how long every instant comes back. */
+  readonly retention: Readonly<Partial<Record<RetentionClass | 'pitr', string>>>
   /** Stores in order; the worker writes to the first that takes the class. */
   readonly copies: readonly { readonly store: string; readonly classes: 'all' | readonly string[] }[]
   readonly checks: readonly string[]

@@ -24,12 +24,14 @@ export const Schedule = z.strictObject({
   /** The pages of a SQLite database that change: every second, or at most this often. */
   changes: z.union([z.literal('stream'), Duration]).optional(),
 })
-export const Retention = z.strictObject(
-  Object.fromEntries(RETENTION_CLASSES.map((k) => [k, Duration.optional()])) as Record<
+export const Retention = z.strictObject({
+  ...(Object.fromEntries(RETENTION_CLASSES.map((k) => [k, Duration.optional()])) as Record<
     (typeof RETENTION_CLASSES)[number],
     z.ZodOptional<typeof Duration>
-  >,
-)
+  >),
+  /** How long every instant of a SQLite database comes back; then one an hour, one a day. */
+  pitr: Duration.optional(),
+})
 export const CopyRule = z.union([z.literal('all'), z.array(z.enum([...RETENTION_CLASSES, 'wal', 'changes']))])
 const Level = z.enum(VERIFICATION_LEVELS)
 
