@@ -5,7 +5,7 @@ use strict;
 use Socket;
 
 my ($node, $main, @words) = @ARGV;
-my ($SILENCE_S, $STARTS_S, $LOOKS_S) = (6, 3, 0.02);
+my ($SILENCE_S, $STARTS_S, $LOOKS_S) = (6, 1, 0.02);
 
 sub by_itself {
     # It need not ask again.
@@ -57,7 +57,7 @@ socket my $helper, PF_UNIX, SOCK_STREAM, 0 or by_itself();
 my $starting = $socket =~ s/sock$/starting/r;
 for (my $left = $STARTS_S / $LOOKS_S; !connect $helper, $address; $left--) {
     my $since = (stat $starting)[9];
-    by_itself() unless $left > 0 && defined $since && abs(time - $since) < 10;
+    by_itself() unless $left > 0 && defined $since && abs(time - $since) < 5;
     select undef, undef, undef, $LOOKS_S;
 }
 

@@ -4,8 +4,8 @@ import { helperPlace, ownFolder } from './helper-place.ts'
 
 /** A source whose calls come further apart is served by a process each. */
 const OFTEN_MS = 60_000
-/** One that starts for longer has failed. */
-const STARTS_MS = 10_000
+/** One that starts for longer has failed. A busy machine takes many seconds, and a second one would not help it. */
+const STARTS_MS = 30_000
 
 /** Megabytes. Frames and segments pass by: a young generation of this size collects them less often. */
 const LIMITS = ['--max-old-space-size=256', '--max-semi-space-size=16']
