@@ -123,6 +123,11 @@ test('others may checkpoint, TRUNCATE and VACUUM beside it; while nothing can be
   createClinic(path, { rows: 300 })
   const sink = new MemorySink(bench, path)
   await sink.backup()
+  // As the worker does: a line that has to begin anew behind the VACUUM, where the write lock took too long here, stands on no older backup.
+  sink.fullNeeded = async (reason) => {
+    sink.refusals.push(reason)
+    await sink.backup()
+  }
   await using application = await openElsewhere(path)
   await application.exec('PRAGMA busy_timeout = 5000')
   await using writer = await startWriter(path, { tps: 100 })
@@ -145,8 +150,8 @@ test('others may checkpoint, TRUNCATE and VACUUM beside it; while nothing can be
   sink.before = () => {
     throw down
   }
-  const stored = sink.sets.length
   await until('it is told', () => sink.seen?.trouble?.code === 'STORE_UNREACHABLE')
+  const stored = sink.sets.length
   await sleep(1_200)
   expect(sink.sets).toHaveLength(stored)
   sink.before = () => undefined
@@ -155,8 +160,8 @@ test('others may checkpoint, TRUNCATE and VACUUM beside it; while nothing can be
   await stream.stop()
   expect(errors).toBe(0)
   expect(sink.sets.length - stored).toBeLessThan(5)
-  const overloaded = isOverloaded()
-  expect(overloaded || sink.sets.filter(({ stands_on }) => stands_on === 'base').length === 1).toBe(true)
+  const began = isOverloaded() || sink.refusals.length > 0
+  expect(began || sink.sets.filter(({ stands_on }) => stands_on === 'base').length === 1).toBe(true)
   await sink.state(bench.path('copy.db'), now())
   expect(assertInvariant(bench.path('copy.db')).transactions).toBe(committed)
 })
