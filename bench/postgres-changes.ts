@@ -1,5 +1,4 @@
-import { chmodSync } from 'node:fs'
-import { startPostgres } from '@salvor/testkit/real/postgres'
+import { startArchiving } from './archiving-server.ts'
 import { measure, median, medianCost, type Cost } from './measure.ts'
 import { refusalOf } from './pgbackrest.ts'
 import { pgbackrestIn } from './pgbackrest-place.ts'
@@ -27,22 +26,15 @@ export async function benchIncrementals(
   options: { scale: number; rounds: number; say: (line: string) => void },
 ): Promise<Row[]> {
   process.env['TMPDIR'] = place.folder
-  const sockets = place.fresh('sockets')
-  chmodSync(sockets, 0o777)
-  const settings = {
-    archive_mode: 'on',
-    archive_command: '/bin/true',
-    unix_socket_directories: sockets,
-    autovacuum: 'off',
-  }
-  await using server = await startPostgres({ major: 15, settings })
+  const settings = { archive_command: '/bin/true', autovacuum: 'off' }
+  await using archiving = await startArchiving(place, settings)
+  const { server, cluster } = archiving
   options.say(`filling a PostgreSQL ${server.version} cluster …`)
   options.say(`${((await fillCluster(server, options.scale)) / 1e6).toFixed(0)} MB`)
   place.write('salvor.yaml', configuration(server.url))
   await measure(place.salvor('keys', 'create', '--out', 'inc-keys.json', '--recovery', 'inc-recovery.pem'))
   const pgbackrest = program('pgbackrest')
-  const { dataDir, port, superuser } = server
-  const rest = pgbackrest === null ? null : pgbackrestIn(pgbackrest, place, { dataDir, port, superuser, sockets })
+  const rest = pgbackrest === null ? null : pgbackrestIn(pgbackrest, place, cluster)
   const own = { scattered: [] as Added[], together: [] as Added[] }
   const peer = { scattered: [] as Added[], together: [] as Added[] }
   let refusal = rest === null ? 'pgbackrest is not installed here' : null

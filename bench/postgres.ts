@@ -1,9 +1,8 @@
-import { chmodSync, rmSync } from 'node:fs'
-import { startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
+import { rmSync } from 'node:fs'
+import { startArchiving } from './archiving-server.ts'
 import { measure, medianCost, type Cost } from './measure.ts'
 import { fillCluster } from './postgres-data.ts'
 import { PgBackRest } from './pgbackrest.ts'
-import type { Cluster } from './pgbackrest-place.ts'
 import type { Row } from './report.ts'
 import { program, type Workplace } from './workplace.ts'
 
@@ -12,10 +11,8 @@ export async function benchPostgres(
   place: Workplace,
   options: { scale: number; rounds: number; say: (line: string) => void },
 ): Promise<Row[]> {
-  const sockets = place.fresh('sockets')
-  chmodSync(sockets, 0o777)
-  const settings = { archive_mode: 'on', archive_command: '/bin/true', unix_socket_directories: sockets }
-  await using server = await startPostgres({ major: 15, settings })
+  await using archiving = await startArchiving(place, { archive_command: '/bin/true' })
+  const { server, cluster } = archiving
   options.say(`filling a PostgreSQL ${server.version} cluster …`)
   options.say(`${((await fillCluster(server, options.scale)) / 1e6).toFixed(0)} MB`)
   place.write('salvor.yaml', configuration(server.url))
@@ -29,7 +26,7 @@ export async function benchPostgres(
     native: [] as Cost[],
     drain: [] as Cost[],
   }
-  const rest = pgbackrest === null ? null : new PgBackRest(pgbackrest, place, clusterOf(server, sockets))
+  const rest = pgbackrest === null ? null : new PgBackRest(pgbackrest, place, cluster)
   for (let round = 0; round < options.rounds; round += 1) {
     options.say(`PostgreSQL round ${round + 1} of ${options.rounds}`)
     place.fresh('backups')
@@ -110,10 +107,6 @@ export async function benchPostgres(
       missing: '',
     },
   ]
-}
-
-function clusterOf({ dataDir, port, superuser }: RealPostgres, sockets: string): Cluster {
-  return { dataDir, port, superuser, sockets }
 }
 
 function configuration(url: string): string {

@@ -1,6 +1,6 @@
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startPostgres } from '@salvor/testkit/real/postgres'
+import { startArchiving } from './archiving-server.ts'
 import { measureDetached, type DetachedCost } from './detached.ts'
 import { measure, median } from './measure.ts'
 import { refusalOf } from './pgbackrest.ts'
@@ -81,25 +81,17 @@ export async function benchArchive(
 ): Promise<Row[]> {
   // The server's folder, and the sockets of helpers.
   process.env['TMPDIR'] = place.folder
-  const sockets = place.fresh('sockets')
-  chmodSync(sockets, 0o777)
-  const settings = {
-    archive_mode: 'on',
-    archive_command: 'false',
-    unix_socket_directories: sockets,
-    max_wal_size: '8GB',
-  }
-  await using server = await startPostgres({ major: 15, settings })
+  const settings = { archive_command: 'false', max_wal_size: '8GB' }
+  await using archiving = await startArchiving(place, settings)
+  const { server, cluster } = archiving
   options.say('filling pg_wal …')
   await fillCluster(server, options.scale)
   await server.query('SELECT pg_switch_wal()')
-  const { dataDir, port, superuser } = server
   const pgbackrest = program('pgbackrest')
-  const rest =
-    pgbackrest === null ? null : pgbackrestIn(pgbackrest, place, { dataDir, port, superuser, sockets }, ASYNC)
+  const rest = pgbackrest === null ? null : pgbackrestIn(pgbackrest, place, cluster, ASYNC)
   let refusal = rest === null ? 'pgbackrest is not installed here' : null
   if (rest !== null) await measure(rest.run('stanza-create')).catch((error: unknown) => (refusal = refusalOf(error)))
-  const names = readdirSync(join(dataDir, 'pg_wal/archive_status'))
+  const names = readdirSync(join(cluster.dataDir, 'pg_wal/archive_status'))
     .flatMap((name) => /^([0-9A-F]{24})\.ready$/.exec(name)?.[1] ?? [])
     .toSorted()
   await server.stop()
@@ -113,12 +105,12 @@ export async function benchArchive(
     'wal',
     verb,
   ]
-  const own = new Side(dataDir, names, { push: salvor('push'), get: salvor('get') }, () => {
+  const own = new Side(cluster.dataDir, names, { push: salvor('push'), get: salvor('get') }, () => {
     place.fresh('backups')
     rmSync(place.path('salvor-data'), { recursive: true, force: true })
   })
   const words = { push: rest?.words('archive-push') ?? [], get: rest?.words('archive-get') ?? [] }
-  const peer = new Side(dataDir, names, words, () => rest?.clearArchive())
+  const peer = new Side(cluster.dataDir, names, words, () => rest?.clearArchive())
   for (let round = 0; round < options.rounds; round += 1) {
     options.say(`WAL round ${round + 1} of ${options.rounds}`)
     await own.round()
