@@ -28,7 +28,7 @@ const { values } = parseArgs({
     // Of `--only streams`.
     streams: { type: 'string', default: '200' },
     backups: { type: 'string', default: '20' },
-    servers: { type: 'string', default: '2' },
+    servers: { type: 'string', default: '50' },
   },
 })
 const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`)

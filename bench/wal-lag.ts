@@ -3,6 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const PROBE_EVERY_MS = 20
 const LOOK_EVERY_MS = 10
+/** Looks at all servers together, so that measuring takes little of the machine: a lag is told this much too long at most, for each server. */
+const LOOK_AT_EACH_MS = 5
+
+export interface Measured {
+  /** Of this server. */
+  readonly streams: number
+  /** flush_lsn is what is durable, write_lsn what was received. */
+  readonly what: 'flush_lsn' | 'write_lsn'
+  /** Servers that are measured at the same time. */
+  readonly neighbours?: number
+}
 
 /** How long commits stayed without being acknowledged to the server, by slot and all together. Milliseconds. */
 export interface Lags {
@@ -12,15 +23,10 @@ export interface Lags {
 }
 
 /**
- * Commits every 20 ms for `ms` and asks every 10 ms what each stream has acknowledged, over connections of its own. A commit counts
- * for each stream. `what`: flush_lsn is what is durable, write_lsn what was received.
+ * Commits every 20 ms for `ms` (of several servers each in its turn) and asks every 10 ms what each stream has acknowledged, over
+ * connections of its own. A commit counts for each stream.
  */
-export async function measureLag(
-  url: string,
-  ms: number,
-  streams: number,
-  what: 'flush_lsn' | 'write_lsn',
-): Promise<Lags> {
+export async function measureLag(url: string, ms: number, { streams, what, neighbours = 1 }: Measured): Promise<Lags> {
   const [writer, reader] = [await connect(url), await connect(url)]
   try {
     const commits: { readonly lsn: bigint; readonly at: number }[] = []
@@ -44,10 +50,10 @@ export async function measureLag(
         const at = performance.now()
         const { rows } = await writer.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn() AS lsn')
         commits.push({ lsn: lsnOf(rows[0]!.lsn), at })
-        await sleep(PROBE_EVERY_MS)
+        await sleep(PROBE_EVERY_MS * neighbours)
       }
     })()
-    const pause = streams > 1 ? 10 * LOOK_EVERY_MS : LOOK_EVERY_MS
+    const pause = Math.max(streams > 1 ? 10 * LOOK_EVERY_MS : LOOK_EVERY_MS, LOOK_AT_EACH_MS * neighbours)
     while (performance.now() - begun < ms) {
       await look()
       await sleep(pause)

@@ -35,7 +35,7 @@ export async function benchLatency(
     const writing = writeWal(server.url, options.rate, stop.signal)
     await sleep(2_000)
     const before = worker.cpu()
-    const { all, open } = await measureLag(server.url, 1000 * options.seconds, 1, 'flush_lsn')
+    const { all, open } = await measureLag(server.url, 1000 * options.seconds, { streams: 1, what: 'flush_lsn' })
     const cpu = worker.cpu() - before
     stop.abort()
     const rate = (await writing) / 1e6

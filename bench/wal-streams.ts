@@ -23,11 +23,13 @@ export async function benchStreams(
   const room = String(Math.ceil(options.streams / options.servers) + options.backups * 3 + 10)
   const settings = {
     max_slot_wal_keep_size: '4GB',
+    min_wal_size: '32MB',
     max_wal_senders: room,
     max_replication_slots: room,
     max_connections: room,
   }
   const servers: RealPostgres[] = []
+  options.say(`${options.servers} servers …`)
   for (let n = 0; n < options.servers; n++) servers.push(all.use(await startPostgres({ major: 17, settings })))
   for (const server of servers) await server.query('CREATE TABLE probe (at timestamptz DEFAULT now())')
   const names = Array.from({ length: options.streams }, (_, n) => `clinic${n}`)
@@ -49,7 +51,11 @@ export async function benchStreams(
     .map(async (name) => (await measure(place.salvor('backup', name, '--json'))).wall_s)
   const lags = await Promise.all(
     servers.map((server) =>
-      measureLag(server.url, 1000 * options.seconds, urls.filter((url) => url === server.url).length, 'flush_lsn'),
+      measureLag(server.url, 1000 * options.seconds, {
+        streams: urls.filter((url) => url === server.url).length,
+        what: 'flush_lsn',
+        neighbours: options.servers,
+      }),
     ),
   )
   const cpu = (worker.cpu() - before) / ((performance.now() - begun) / 1000)

@@ -207,7 +207,8 @@ export class WalReceiver implements WalTaker, AsyncDisposable {
     if (signal.aborted) return
     this.#status(true)
     const now = performance.now()
-    if (!this.#tails.busy && this.storing.idle && (!this.#known || now - this.#tailedAt >= env.tailMs)) {
+    const isDue = !this.#known || now - this.#tailedAt >= this.#tails.pauseMs(env.tailMs, LOOK_EVERY_MS)
+    if (!this.#tails.busy && this.storing.idle && isDue) {
       this.#tailedAt = now
       this.#tails.start(this.position)
     }

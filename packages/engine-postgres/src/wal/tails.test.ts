@@ -89,3 +89,20 @@ test('bytes of a tail that was not stored come with the next; of a segment that 
   expect(tails).toMatchObject({ trouble: null, from: START + BigInt(MB) })
   await spool[Symbol.asyncDispose]()
 })
+
+test('one is begun so much earlier as a look and the storing take, but not without end', async () => {
+  using folder = temporaryFolder()
+  const { spool, tails, write } = await place(
+    folder.path,
+    () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 40),
+  )
+  expect(tails.pauseMs(5000, 1000)).toBe(4000)
+  for (let n = 0; n < 8; n++) {
+    await write(n)
+    await tails.flush(spool.end)
+  }
+  expect(tails.pauseMs(5000, 1000)).toBeLessThan(3970)
+  expect(tails.pauseMs(5000, 1000)).toBeGreaterThanOrEqual(2500)
+  expect(tails.pauseMs(1000, 1000)).toBe(500)
+  await spool[Symbol.asyncDispose]()
+})

@@ -5,6 +5,8 @@ import type { WalSpool } from './spool.ts'
 
 /** So many tails of one length are followed by one that covers them all: of a segment that fills for days, some dozens are left. */
 const MERGED = 16
+/** Weight of the last one in what is usual. */
+const LEAN = 0.25
 
 export interface TailParts {
   readonly timeline: number
@@ -31,6 +33,8 @@ interface Tail {
 export class Tails {
   /** What keeps them from being stored; null: nothing. */
   trouble: SalvorError | null = null
+  /** How long one takes to be stored: a mean that leans to the last ones. */
+  #usualMs = 0
   /** What is new begins there. */
   #from: bigint
   #contents = new Contents()
@@ -48,6 +52,11 @@ export class Tails {
   }
   get from(): bigint {
     return this.#from
+  }
+
+  /** From the beginning of one to that of the next, so that no commit waits longer than `tailMs`, where the time is looked at every `lookMs`. */
+  pauseMs(tailMs: number, lookMs: number): number {
+    return Math.max(tailMs / 2, tailMs - lookMs - this.#usualMs)
   }
 
   /** For what ends in bytes up to `reached`. One too many does no harm. */
@@ -83,6 +92,7 @@ export class Tails {
     this.#contents = new Contents()
     this.#from = to
     const { tail, kept } = this.#merged({ from, to, level: 0, contents: own.summary() })
+    const begun = performance.now()
     try {
       await this.#store(tail)
     } catch (error) {
@@ -93,6 +103,7 @@ export class Tails {
       throw error
     }
     this.trouble = null
+    this.#usualMs += LEAN * (performance.now() - begun - this.#usualMs)
     this.#parts.stored(to)
     if (!this.#isOvertaken(from, to)) this.#written = [...kept, tail]
   }
