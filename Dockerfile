@@ -35,7 +35,8 @@ RUN printf '%s\n' '#!/bin/sh' 'case " $* " in' \
  && install -d -o salvor -g salvor -m 0700 /var/lib/salvor /var/lib/salvor/data /var/lib/salvor/backups && install -d /etc/salvor
 USER 10001:10001
 # On a read-only root /tmp is the one place that can be written; code that was compiled once is kept there for task processes.
-ENV NODE_ENV=production NODE_COMPILE_CACHE=/tmp/salvor-compiled
+# MALLOC_ARENA_MAX: see the launcher of a checkout.
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/tmp/salvor-compiled MALLOC_ARENA_MAX=2
 VOLUME ["/var/lib/salvor/data", "/var/lib/salvor/backups"]
 EXPOSE 7400
 # Answers while the process is worth keeping. 7400 is the http.port of deploy/salvor.yaml.

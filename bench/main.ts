@@ -27,7 +27,6 @@ const { values } = parseArgs({
     'wal-rate': { type: 'string', default: '50' },
     // Of `--only streams`.
     streams: { type: 'string', default: '200' },
-    backups: { type: 'string', default: '20' },
     servers: { type: 'string', default: '50' },
   },
 })
@@ -72,7 +71,7 @@ if (wanted('latency')) {
 // Takes minutes, and is never part of a whole run.
 if (values.only === 'streams') {
   using place = makeWorkplace()
-  const counts = { streams: Number(values.streams), backups: Number(values.backups), servers: Number(values.servers) }
+  const counts = { streams: Number(values.streams), servers: Number(values.servers) }
   rows.push(...(await benchStreams(place, { ...counts, seconds: Number(values.seconds), say })))
 }
 console.log(report(rows))

@@ -6,6 +6,8 @@ import type { Workplace } from './workplace.ts'
 export interface Worker extends AsyncDisposable {
   /** CPU seconds until now, its tasks' left out. */
   cpu(): number
+  /** Megabytes of memory at this moment, its tasks' left out. */
+  pss(): number
 }
 
 export function startWorker(place: Workplace): Worker {
@@ -24,6 +26,7 @@ export function startWorker(place: Workplace): Worker {
         )
       return cpuOf(child)
     },
+    pss: () => Number(/^Pss: +(\d+) kB/m.exec(readFileSync(`/proc/${child.pid}/smaps_rollup`, 'utf8'))![1]) / 1000,
     async [Symbol.asyncDispose]() {
       const ended = new Promise((resolve) => child.once('exit', resolve))
       if (child.exitCode === null && child.signalCode === null && child.kill('SIGTERM')) await ended

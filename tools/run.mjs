@@ -43,6 +43,7 @@ function setUp() {
   const made = build(root, env, say)
   const node = spawnSync('node', ['-p', 'process.execPath'], { env, encoding: 'utf8' }).stdout.trim()
   env.NODE_COMPILE_CACHE ??= join(made, 'compiled')
+  env.MALLOC_ARENA_MAX ??= '2'
   remember(root, since, [basename(made), node, server])
   return { env, command: [node, join(made, 'main.js'), ...args.slice(1)] }
 }
