@@ -1,6 +1,7 @@
 // npm run bench: Salvor beside its peers on the same data in one run, in memory. Only the ratios carry over to another machine.
 import { parseArgs } from 'node:util'
 import { benchIncrementals } from './postgres-changes.ts'
+import { benchNative } from './postgres-native.ts'
 import { benchPostgres } from './postgres.ts'
 import { report, type Row } from './report.ts'
 import { benchSqlite } from './sqlite.ts'
@@ -55,8 +56,11 @@ if (wanted('postgres')) {
   rows.push(...(await benchPostgres(place, { scale: Number(values['postgres-scale']), rounds, say })))
 }
 if (wanted('incrementals')) {
-  using place = makeWorkplace()
-  rows.push(...(await benchIncrementals(place, { scale: Number(values['postgres-scale']), rounds, say })))
+  const options = { scale: Number(values['postgres-scale']), rounds, say }
+  for (const bench of [benchIncrementals, benchNative]) {
+    using place = makeWorkplace()
+    rows.push(...(await bench(place, options)))
+  }
 }
 if (wanted('wal')) {
   using place = makeWorkplace()

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { bytesIn } from './workplace.ts'
 
 /** Cost of one command: seconds of wall and CPU (the whole process tree that it waited for), highest Pss of the tree in MB. */
 export interface Cost {
@@ -93,6 +94,17 @@ function read(file: string): string {
   } catch {
     return ''
   }
+}
+
+/** Cost of a backup of what changed, and the bytes that it added. */
+export interface Added extends Cost {
+  readonly stored: number
+}
+
+export async function added(folder: string, command: Runnable): Promise<Added> {
+  const before = bytesIn(folder)
+  const cost = await measure(command)
+  return { ...cost, stored: bytesIn(folder) - before }
 }
 
 /** Middle of an odd number of values. */

@@ -1,18 +1,16 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { newerPrograms } from '@salvor/testkit/real/postgres-programs'
 import { startArchiving } from './archiving-server.ts'
-import { measure, median, medianCost, type Cost } from './measure.ts'
+import { added, measure, median, medianCost, type Added } from './measure.ts'
 import { refusalOf } from './pgbackrest.ts'
 import { pgbackrestIn } from './pgbackrest-place.ts'
 import { fillCluster } from './postgres-data.ts'
 import type { Row } from './report.ts'
 import { bytesIn, program, type Workplace } from './workplace.ts'
 
-/** Cost of a backup of what changed, and the bytes that it added. */
-interface Added extends Cost {
-  readonly stored: number
-}
-
 /** One of a hundred visits, each in a page of its own; and a hundredth of them that lie together. */
-const CHANGES = {
+export const CHANGES = {
   scattered: (round: number) =>
     `UPDATE visits SET note = note || '{"changed": ${round}}' WHERE id % 100 = ${round % 100}`,
   together: (round: number) => `UPDATE visits SET note = note || '{"changed": ${round}}'
@@ -33,8 +31,8 @@ export async function benchIncrementals(
   options.say(`${((await fillCluster(server, options.scale)) / 1e6).toFixed(0)} MB`)
   place.write('salvor.yaml', configuration(server.url))
   await measure(place.salvor('keys', 'create', '--out', 'inc-keys.json', '--recovery', 'inc-recovery.pem'))
-  const pgbackrest = program('pgbackrest')
-  const rest = pgbackrest === null ? null : pgbackrestIn(pgbackrest, place, cluster)
+  const { program: pgbackrest, lines, form } = incrementalPgBackRest()
+  const rest = pgbackrest === null ? null : pgbackrestIn(pgbackrest, place, cluster, lines)
   const own = { scattered: [] as Added[], together: [] as Added[] }
   const peer = { scattered: [] as Added[], together: [] as Added[] }
   let refusal = rest === null ? 'pgbackrest is not installed here' : null
@@ -62,7 +60,7 @@ export async function benchIncrementals(
     }
   }
   const row = (what: string, kind: Kind, of: (cost: readonly Added[]) => number, goal: number | null): Row => ({
-    what: `PostgreSQL 15, 1 % of rows ${kind}: ${what} / pgBackRest incr`,
+    what: `PostgreSQL 15, 1 % of rows ${kind}: ${what} / pgBackRest ${form}`,
     salvor: of(own[kind]),
     peer: refusal === null ? of(peer[kind]) : null,
     goal,
@@ -94,10 +92,13 @@ export async function benchIncrementals(
   ]
 }
 
-async function added(folder: string, command: Parameters<typeof measure>[0]): Promise<Added> {
-  const before = bytesIn(folder)
-  const cost = await measure(command)
-  return { ...cost, stored: bytesIn(folder) - before }
+/** Since 2.46 it can store the changed blocks of a file; older ones store the file. */
+function incrementalPgBackRest(): { program: string | null; lines: readonly string[]; form: string } {
+  const { bin } = newerPrograms(17)
+  const newer = bin === null ? '' : join(bin, 'pgbackrest')
+  if (existsSync(newer))
+    return { program: newer, lines: ['repo1-bundle=y', 'repo1-block=y'], form: 'incr, bundle and block' }
+  return { program: program('pgbackrest'), lines: [], form: 'incr' }
 }
 
 function configuration(url: string): string {

@@ -1,4 +1,4 @@
-// Sets up what is missing (Node 24, pnpm, packages, Redis) and then runs a command with it. Plain JavaScript for Node 18 and
+// Sets up what is missing (Node 24, pnpm, packages, Redis; newer PostgreSQL for tests) and then runs a command with it. Plain JavaScript for Node 18 and
 // newer, since it is what runs before anything is there. `--salvor` stands for the compiled salvor command, in the caller's
 // folder. Everything it says goes to stderr.
 import { spawn, spawnSync } from 'node:child_process'
@@ -6,6 +6,7 @@ import { basename, delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, remember } from './setup/build.mjs'
 import { locked } from './setup/lock.mjs'
+import { newerPostgres } from './setup/newer-postgres.mjs'
 import { packages } from './setup/packages.mjs'
 import { unsupported } from './setup/platform.mjs'
 import { redis } from './setup/redis.mjs'
@@ -14,6 +15,8 @@ import { toolchain } from './setup/toolchain.mjs'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const args = process.argv.slice(2)
 const salvor = args[0] === '--salvor'
+/** Tests and the bench have servers and peers that nothing else needs. */
+const compares = args[0] === 'vitest' || args.includes('bench/main.ts')
 const say = (text) => process.stderr.write(`salvor: ${text}\n`)
 
 try {
@@ -26,7 +29,7 @@ try {
   process.exitCode = 1
 }
 
-function setUp() {
+async function setUp() {
   const env = { ...process.env }
   const before = toolchain(root, say)
   env.PATH = [...before, join(root, 'node_modules/.bin'), env.PATH].join(delimiter)
@@ -35,6 +38,7 @@ function setUp() {
   const since = new Date(Date.now() - 50)
   const server = env.REDIS_URL ? '' : (redis(root, env, say) ?? '')
   if (server !== '') env.REDIS_SERVER = server
+  if (compares) await newerPostgres(root, env, say)
   if (!salvor) {
     // Halves the start of every process: sources are stripped of their types once.
     env.NODE_COMPILE_CACHE ??= join(root, '.cache/compile')

@@ -1,4 +1,5 @@
-import { copyFileSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Increment, ParentBackup, RestoreFacts, RestoreRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
 import { contentOf, environmentOf, fileSink, never } from '../engine.fixture.ts'
@@ -22,15 +23,19 @@ export class ChainOfBackups {
   readonly #url: string
   readonly #folder: string
   readonly #more: Partial<Environment>
+  readonly #programs: readonly string[]
 
-  constructor(url: string, folder: string, more: Partial<Environment> = {}) {
+  /** `programs`: where its proofs look for a server first. */
+  constructor(url: string, folder: string, more: Partial<Environment> = {}, programs: readonly string[] = []) {
     this.#url = url
     this.#folder = folder
     this.#more = more
+    this.#programs = programs
   }
 
   env(more: Partial<Environment> = {}): Environment {
-    return { ...environmentOf(this.#url, this.#folder), ...this.#more, ...more }
+    const env = environmentOf(this.#url, this.#folder)
+    return { ...env, context: { ...env.context, server_programs: this.#programs }, ...this.#more, ...more }
   }
 
   async full(): Promise<Link> {
@@ -65,11 +70,22 @@ export class ChainOfBackups {
     }))
   }
 
+  /** A folder for each artifact, as tar unpacks it. */
+  unpacked(): string[] {
+    return this.links.map(({ file, id }) => {
+      const folder = `${file}-unpacked-${id}`
+      mkdirSync(folder)
+      const { status, stderr } = spawnSync('tar', ['-xpf', file, '-C', folder], { encoding: 'utf8' })
+      if (status !== 0) throw new Error(`tar: ${stderr}`)
+      return folder
+    })
+  }
+
   /** A chain that begins with this one put together. */
   async merged(): Promise<ChainOfBackups> {
     const [full, ...rest] = this.links as [Link, ...Link[]]
     const tip = rest.at(-1)!
-    const merged = new ChainOfBackups(this.#url, this.#folder, this.#more)
+    const merged = new ChainOfBackups(this.#url, this.#folder, this.#more, this.#programs)
     await merged.#keep(async (sink) => {
       const request = { increments: this.increments, digests: () => Promise.resolve(tip.digests) }
       const { context } = this.env()

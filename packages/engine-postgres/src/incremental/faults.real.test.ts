@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { engineOf, fileSink, never, temporaryFolder } from '../engine.fixture.ts'
+import { fileSink, never, temporaryFolder } from '../engine.fixture.ts'
 import { ChainOfBackups } from './chain.fixture.ts'
 import { takeChanges } from './take.ts'
 
@@ -33,19 +33,6 @@ describe('an incremental that cannot be', () => {
   }
   const fullNeeded = (reason: RegExp) =>
     expect.objectContaining({ code: 'FULL_NEEDED', message: expect.stringMatching(reason) }) as unknown
-
-  test('is taken by pages from a server whose minor is known to forget pages, and says so', async () => {
-    const engine = () => engineOf(server.url, folder.path)
-    using sink = fileSink(join(folder.path, 'gated-full.tar'))
-    const full = await engine().snapshot(sink, never)
-    await server.query('UPDATE patients SET t = $$y$$ WHERE id = 7')
-    using changes = fileSink(join(folder.path, 'gated.tar'))
-    const parent = { id: 'p', ...full, digests: full.digests! }
-    const facts = await engine().snapshotChanges!(parent, changes, { skipUnchanged: false }, never)
-    expect(facts?.engine_facts['incremental']).toBe('pages')
-    expect(facts?.notices[0]).toMatch(/PostgreSQL 17\.\d+: .*fixed in 17\.11.*: \d+ of \d+ pages differ/)
-    expect(changes.bytes).toBeLessThan(sink.bytes - 9_000_000)
-  })
 
   test('summaries with a hole: the server says so, and nothing was sent', async () => {
     const chain = chainOn()

