@@ -13,6 +13,7 @@ import { acquireLease, liveLeases, releaseLease, renewLease } from './leases.ts'
 import { findEvent, markEventsSent, unsentEvents } from './outbox.ts'
 import { prune } from './prune.ts'
 import { reconcile } from './reconcile.ts'
+import { recoveryProofs } from './recovery-proofs.ts'
 import { dueRuns, findRun, findRuns, markRunsSent, unsentRuns } from './run-queries.ts'
 import { claimRun, renewRun } from './runs.ts'
 import { allSchedules, allSources, dueSchedules } from './sources.ts'
@@ -38,6 +39,7 @@ export function catalogOf(database: Database, meta: { readonly id: string; reado
     copiesInState: (state, limit) => copiesInState(reads, state, limit),
     saveUpload: (id, store, upload) => database.write((scope) => saveUpload(scope, id, store, upload)),
     verifications: (backupId) => verificationsOf(reads, backupId),
+    recoveryProofs: () => recoveryProofs(reads),
     hasClaim: (source, store) => hasClaim(reads, source, store),
     wal: (filter) => findWal(reads, filter),
     walEnd: (source) => walEnd(reads, source),

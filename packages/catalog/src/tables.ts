@@ -41,6 +41,19 @@ export interface Tables {
     started_at: string
     duration_ms: number
   }
+  recovery_proofs: {
+    id: string
+    source: string
+    backup_id: string
+    target_at: string
+    ok: number
+    recovered_to: string | null
+    lsn: string | null
+    timeline: number | null
+    detail: string
+    started_at: string
+    duration_ms: number
+  }
   wal: WalTable
   wal_gaps: {
     source: string

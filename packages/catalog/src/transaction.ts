@@ -6,6 +6,7 @@ import { recordClaim } from './claims.ts'
 import { acknowledge } from './inbox.ts'
 import { openIncident, resolveIncident } from './incidents.ts'
 import { publish } from './outbox.ts'
+import { recordRecoveryProof } from './recovery-proofs.ts'
 import { endRun, enqueue } from './runs.ts'
 import type { Scope } from './scope.ts'
 import { forgetWal, recordWal, recordWalGap, recordWalStream } from './wal.ts'
@@ -36,6 +37,7 @@ export function transactionOf(scope: Scope): CatalogTransaction {
     recordBackup: (backup) => write(() => recordBackup(scope, backup)),
     recordCopy: (copy) => write(() => recordCopy(scope, copy)),
     recordVerification: (verification) => write(() => recordVerification(scope, verification)),
+    recordRecoveryProof: (proof) => write(() => recordRecoveryProof(scope, proof)),
     openIncident: (key, source, title) => write(() => openIncident(scope, key, source, title)),
     resolveIncident: (key) => write(() => resolveIncident(scope, key)),
     audit: (entry) => write(async () => void scope.audits.push(entry)),

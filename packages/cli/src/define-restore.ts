@@ -30,7 +30,11 @@ export function addRestore(program: Command): void {
     .option('--database <name>', 'PostgreSQL: only that database; may be repeated', several)
     .option('--schema <name>', 'logical backups: only that schema of it; may be repeated', several)
     .option('--table <name>', 'logical backups: only that table (schema.table); may be repeated', several)
-    .option('--list', 'logical backups: show its databases, or what is in the --database; restore nothing', false)
+    .option(
+      '--list',
+      'show the databases of a backup (of a logical one, what is in the --database); restore nothing',
+      false,
+    )
     .option('--pause', 'PostgreSQL: stop at the target, to look first', false)
     .option('--start', 'PostgreSQL: run a server on it to the target, report what it reached, and stop it', false)
     .option('--plan', 'show what would be done and write nothing', false)

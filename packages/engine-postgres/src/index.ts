@@ -3,6 +3,7 @@ import { bytesOf, durationMs } from '@salvor/shared/vocabulary/amounts'
 import type { Engine, EngineAdapter, EngineContext } from '@salvor/shared/ports/engine'
 import { serversOf } from './connect/open-link.ts'
 import { choiceOf, PostgresConfig, slotOf, walHoldBytes } from './config.ts'
+import { listDatabases } from './databases/list.ts'
 import { isFormerFolder } from './delta/former-folder.ts'
 import { DEADLINES } from './environment.ts'
 import { exportCopy } from './export/export.ts'
@@ -70,7 +71,8 @@ function localHalf(context: EngineContext, database: () => Promise<string>): Loc
       await assertRecoverable(context, facts['server_version_num'])
     },
     recover: (restored, recovery, signal) => recover(context, restored, recovery, signal),
-    list: (content, request, signal) => listDump(context, content, request, signal),
+    list: (content, request, signal) =>
+      (isLogical(request.engine_facts) ? listDump : listDatabases)(context, content, request, signal),
     export: (request, signal) => exportCopy(context, request, signal),
     prove: async (restored, checks, facts, signal) =>
       await (isLogical(facts) ? proveDump : prove)(

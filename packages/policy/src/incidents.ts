@@ -80,6 +80,8 @@ export function incidentsEndedBy(event: SalvorEvent): readonly IncidentChange[] 
         looked.push(ends(`${source}/checks`, 'copy.failed'), ends(`${source}/recovery`, 'copy.failed'))
       return looked
     }
+    case 'recovery.proven':
+      return [ends(`${event.data.source}/recovery`, 'copy.failed')]
     case 'copy.replicated':
       return [ends(`${event.data.source}/replicate/${event.data.store}`, 'copy.failed')]
     case 'wal-stream.recovered':

@@ -2,7 +2,7 @@ import { lsnText } from '@salvor/shared/vocabulary/lsn'
 import { instantOf } from '@salvor/shared/vocabulary/instant'
 import { segmentAt, type StoredWal } from '@salvor/shared/vocabulary/wal'
 import { expect, test } from 'vitest'
-import { recoveryToProve } from './recovery-proof.ts'
+import { recoveryToProve, recoveryWithin } from './recovery-proof.ts'
 import { gapsLeft } from './wal-faults.ts'
 import type { RecoveryBase, RecoveryFacts } from './wal-line.ts'
 
@@ -25,6 +25,7 @@ function base(backup_id: string, n: number): RecoveryBase {
   return { backup_id, consistent_at: at(n), system_id: '1', timeline: 1, ...ends }
 }
 
+const [DAY_BEFORE, LATE] = ['2023-11-16T12:00:00.000000Z', '2023-11-17T12:00:00.000000Z']
 const bases = [base('newest', 6), base('first', 1), base('middle', 3)]
 const facts: RecoveryFacts = {
   bases,
@@ -42,6 +43,19 @@ test('the newest backup proves the WAL from the backup before it up to now, an o
   const behind = facts.wal.filter(({ name }) => name >= segment(6).name)
   expect(recoveryToProve({ ...facts, wal: behind }, 'clinic', 'newest')?.backup_id).toBe('newest')
   expect(recoveryToProve({ ...facts, wal: [] }, 'clinic', 'newest')).toBeNull()
+})
+
+test('a recovery is proven to an instant of the last day between the oldest backup and the end of the WAL', () => {
+  expect(recoveryWithin(facts, 'clinic', 0)).toMatchObject({ backup_id: 'first', recovers_to: at(1) })
+  expect(recoveryWithin(facts, 'clinic', 0.6)).toMatchObject({
+    backup_id: 'middle',
+    target: { kind: 'time', at: '2023-11-14T22:13:24.600000Z' },
+  })
+  // Nothing was committed behind that instant.
+  expect(recoveryWithin(facts, 'clinic', 1)).toMatchObject({ backup_id: 'newest', target: { kind: 'latest' } })
+  expect(recoveryWithin({ ...facts, wal: [] }, 'clinic', 0.5)).toBeNull()
+  const days = { ...facts, wal: facts.wal.map((piece, n) => (n < 6 ? piece : { ...piece, last_commit_at: LATE })) }
+  expect(recoveryWithin(days, 'clinic', 0)).toMatchObject({ backup_id: 'newest', recovers_to: DAY_BEFORE })
 })
 
 test('faults of neighbours are one gap, and what another store has is none', () => {

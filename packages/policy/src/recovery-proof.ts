@@ -1,6 +1,8 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'
+import { epochMicros, instantOf, shifted } from '@salvor/shared/vocabulary/instant'
 import { planRecovery, type RecoveryPlan } from './recovery-plan.ts'
+import { recoveryWindow } from './recovery-window.ts'
 import type { RecoveryBase, RecoveryFacts } from './wal-line.ts'
 
 /**
@@ -28,6 +30,26 @@ export function recoveryToProve(facts: RecoveryFacts, source: string, backup_id:
     }
   }
   return null
+}
+
+const LOOKED_BACK_MS = 86_400_000
+
+/**
+ * A recovery to an instant of the last day that the stored WAL reaches, as a person would ask for it: from the backup that such a restore takes, stopped between
+ * two commits. `chance` (0 to 1) says which. Null: no WAL is stored behind a backup.
+ */
+export function recoveryWithin(facts: RecoveryFacts, source: string, chance: number): RecoveryPlan | null {
+  const newest = recoveryWindow(facts)
+    .toSorted((a, b) => (a.latest_at < b.latest_at ? -1 : 1))
+    .at(-1)
+  if (!newest || newest.latest_at === newest.earliest_at) return null
+  const to = epochMicros(newest.latest_at)
+  const back = epochMicros(shifted(newest.latest_at, -LOOKED_BACK_MS))
+  const earliest = epochMicros(newest.earliest_at)
+  const from = back > earliest ? back : earliest
+  const at = instantOf(from + BigInt(Math.floor(Number(to - from) * chance)))
+  const plan = planRecovery(facts, { source, target: { kind: 'time', at }, timeline: newest.timeline, backup_id: null })
+  return plan.pieces.length === 0 ? null : plan
 }
 
 function compare(a: RecoveryBase, b: RecoveryBase): number {

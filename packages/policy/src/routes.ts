@@ -17,6 +17,7 @@ const SEVERITY: { readonly [T in EventType]: Severity | ((event: SalvorEvent<T>)
     if (data.error.code === 'CHECKS_FAILED') return 'critical'
     return data.final && data.error.code !== 'CANNOT_VERIFY_HERE' ? 'error' : 'warning'
   },
+  'recovery.proven': 'info',
   'wal-segment.stored': 'info',
   'wal-gap.detected': 'error',
   'wal-stream.failed': 'warning',
@@ -42,6 +43,7 @@ const TOLD_BY_DEFAULT: { readonly [T in EventType]: boolean | ((event: SalvorEve
   'copy.verified': false,
   'copy.corrupt': true,
   'copy.failed': ({ data }) => data.final || data.failures === 3,
+  'recovery.proven': false,
   'wal-segment.stored': false,
   'wal-gap.detected': true,
   'wal-stream.failed': true,

@@ -7,6 +7,7 @@ import { COPY_STATES } from '@salvor/shared/vocabulary/backup'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 import { SERVICES } from '@salvor/shared/vocabulary/service'
 import type { ChangeStreamState } from '@salvor/shared/vocabulary/change-set'
+import type { RecoveryProof } from '@salvor/shared/vocabulary/verification'
 import type { WalStreamState } from '@salvor/shared/vocabulary/wal'
 
 /** Scrapes within so long share one look at the catalog. */
@@ -20,6 +21,7 @@ interface Look {
   readonly schedules: readonly ScheduleRow[]
   readonly streams: readonly WalStreamState[]
   readonly changes: readonly ChangeStreamState[]
+  readonly proofs: readonly RecoveryProof[]
 }
 
 /**
@@ -70,6 +72,13 @@ function sourceSeries(series: Series): void {
     'When a copy of a source was last found good at this level',
     ['source', 'level'],
     ({ figures }) => figures.verified.map(({ source, level, at }) => [{ source, level }, seconds(at)] as const),
+  )
+  series(
+    'recovery_last_success_timestamp_seconds',
+    'When a source was last recovered to an instant in the sandbox',
+    ['source'],
+    ({ proofs }) =>
+      proofs.flatMap(({ ok, source, started_at }) => (ok ? [[{ source }, seconds(started_at)] as const] : [])),
   )
   const ofLast = (name: string, help: string, value: (last: CatalogFigures['last'][number]) => number): void =>
     series(`backup_last_${name}`, help, ['source', 'type'], ({ figures }) =>
@@ -163,13 +172,14 @@ function deliverySeries(series: Series): void {
 }
 
 async function lookAt(catalog: Catalog): Promise<Look> {
-  const [figures, schedules, streams, changes] = await Promise.all([
+  const [figures, schedules, streams, changes, proofs] = await Promise.all([
     catalog.figures(),
     catalog.schedules(),
     catalog.walStreams(),
     catalog.changeStreams(),
+    catalog.recoveryProofs(),
   ])
-  return { figures, schedules, streams, changes }
+  return { figures, schedules, streams, changes, proofs }
 }
 
 /** Who asks while a look is under way waits for it, too. */

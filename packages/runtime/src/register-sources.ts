@@ -2,7 +2,7 @@ import { believedGone, fleetOf } from '@salvor/policy/fleets'
 import { nextTick } from '@salvor/policy/schedule'
 import type { CatalogTransaction } from '@salvor/shared/ports/catalog'
 import type { Deps, SourceSettings } from '@salvor/shared/ports/service'
-import { ScheduledKinds } from '@salvor/shared/vocabulary/source'
+import { ScheduledKinds, type TickKind } from '@salvor/shared/vocabulary/source'
 
 /**
  * Brings the catalog's sources and schedules to what the configuration says: new ones are announced, those gone from the
@@ -32,8 +32,12 @@ async function registerSource(tx: CatalogTransaction, source: SourceSettings, ti
     await tx.audit({ actor: 'config', action: 'source.registered', object: name, outcome: change })
   }
   if (change === 'new') await tx.publish({ type: 'source.registered', subject: name, data: { source: name } })
-  const schedules = ScheduledKinds.flatMap((kind) => {
-    const cron = source.schedule[kind]
+  const ticks: Readonly<Partial<Record<TickKind, string>>> = {
+    ...source.schedule,
+    ...(source.prove_recovery !== undefined && { recovery: source.prove_recovery }),
+  }
+  const schedules = [...ScheduledKinds, 'recovery' as const].flatMap((kind) => {
+    const cron = ticks[kind]
     const due_at = cron === undefined ? null : nextTick(cron, timezone, tx.now)
     return cron === undefined || due_at === null ? [] : [{ kind, cron, timezone, due_at }]
   })

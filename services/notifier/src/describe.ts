@@ -8,6 +8,7 @@ import {
   describeCopyReplicated,
   describeCopyVerified,
 } from './describe-copy.ts'
+import { describeRecoveryProven } from './describe-recovery.ts'
 import { describeSourceVanished } from './describe-source.ts'
 import { describeChangesFailed, describeChangesRecovered } from './describe-changes.ts'
 import { describeWalFailed, describeWalGap, describeWalRecovered } from './describe-wal.ts'
@@ -32,7 +33,7 @@ export type Describe<T extends EventType> = (
 
 type Described = Extract<
   EventType,
-  `${'backup' | 'copy' | 'restore' | 'wal-gap' | 'wal-stream' | 'change-stream'}.${string}`
+  `${'backup' | 'copy' | 'recovery' | 'restore' | 'wal-gap' | 'wal-stream' | 'change-stream'}.${string}`
 >
 export type ToldEvent = Exclude<Described, 'backup.started'> | 'source.vanished'
 
@@ -44,6 +45,7 @@ const DESCRIBE: { readonly [T in ToldEvent]: Describe<T> } = {
   'copy.verified': describeCopyVerified,
   'copy.corrupt': describeCopyCorrupt,
   'copy.failed': describeCopyFailed,
+  'recovery.proven': describeRecoveryProven,
   'wal-gap.detected': describeWalGap,
   'wal-stream.failed': describeWalFailed,
   'wal-stream.recovered': describeWalRecovered,

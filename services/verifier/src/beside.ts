@@ -10,6 +10,7 @@ import { lookAtChanges } from './look-at-changes.ts'
 import { lookAtWal } from './look-at-wal.ts'
 import { proveChanges } from './prove-changes.ts'
 import { proveRecovery } from './prove-recovery.ts'
+import type { Recovered } from './recovery-check.ts'
 
 /** The copy that was looked at. */
 export interface About {
@@ -59,6 +60,12 @@ const besideChanges: typeof lookBeside = async (deps, about, reached, progress, 
   return withProof(changes, await proveChanges(deps, facts, about, progress, signal))
 }
 
-function withProof(seen: Beside, proof: Pick<Beside, 'checks' | 'events'> | null): Beside {
-  return proof ? { ...seen, checks: [...seen.checks, ...proof.checks], events: proof.events } : seen
+function withProof(seen: Beside, recovered: Recovered | null): Beside {
+  if (!recovered) return seen
+  const { check, events, proof } = recovered
+  const commit: Commit = async (tx) => {
+    await seen.commit(tx)
+    if (proof) await tx.recordRecoveryProof(proof)
+  }
+  return { checks: [...seen.checks, check], events, commit }
 }

@@ -5,7 +5,7 @@ import pc from 'picocolors'
 import { chosenBackup, knowsIn } from '../chosen-backup.ts'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn } from '../from-store.ts'
-import { done, type Answer } from '../output.ts'
+import { bytes, done, table, type Answer } from '../output.ts'
 
 export interface ListContentsOptions extends GlobalOptions {
   readonly backup?: string
@@ -14,7 +14,7 @@ export interface ListContentsOptions extends GlobalOptions {
   readonly databases: readonly string[]
 }
 
-/** `salvor restore SOURCE --list`: the databases of a logical backup, or with --database the objects of one. */
+/** `salvor restore SOURCE --list`: the databases of a backup, or with --database the objects of one in a logical backup. */
 export async function listContents(what: string, options: ListContentsOptions, signal: AbortSignal): Promise<Answer> {
   const knows = (known: Runtime) => knowsIn(known, what, options.backup, options.from)
   await using runtime = await openWithFrom(options, options.from, { keys: options.keys }, knows, signal)
@@ -24,8 +24,11 @@ export async function listContents(what: string, options: ListContentsOptions, s
   const backup = await chosenBackup(runtime, what, options.backup)
   const chain = chainAddresses(await catalog.chain(backup.id), storeIn(runtime, options.from) ?? null)
   const { entries } = await tasks.run('contents', { source: backup.source, chain, database }, () => undefined, signal)
-  const lines = entries.map(
-    ({ kind, name, detail }) => `  ${kind}  ${name}${detail === '' ? '' : `  ${pc.dim(detail)}`}`,
-  )
-  return done({ backup: backup.id, database, entries }, [`${backup.source}  ${backup.filename}`, ...lines])
+  const rows = entries.map(({ kind, name, detail, bytes: size }) => [
+    `  ${kind}`,
+    name,
+    size == null ? '' : bytes(size),
+    pc.dim(detail),
+  ])
+  return done({ backup: backup.id, database, entries }, [`${backup.source}  ${backup.filename}`, ...table(rows)])
 }

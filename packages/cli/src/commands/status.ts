@@ -5,6 +5,7 @@ import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import pc from 'picocolors'
 import { openForCommand, type GlobalOptions } from '../context.ts'
+import { lastRecovery, recoveryWord } from '../recovery-proofs.ts'
 import { done, span, stateWord, table, type Answer } from '../output.ts'
 
 /** Enough to find the newest proven one even where proofs lag. */
@@ -14,11 +15,12 @@ const LOOKED_AT = 200
 export async function status(options: GlobalOptions): Promise<Answer> {
   await using runtime = await openForCommand(options)
   const { catalog } = runtime.deps
-  const [now, schedules, incidents, leases] = await Promise.all([
+  const [now, schedules, incidents, leases, proofs] = await Promise.all([
     catalog.now(),
     catalog.schedules(),
     catalog.openIncidents(),
     catalog.leases('service:'),
+    catalog.recoveryProofs(),
   ])
   const sources = await Promise.all(
     [...runtime.deps.settings().sources.keys()].map(async (source) => {
@@ -26,7 +28,12 @@ export async function status(options: GlobalOptions): Promise<Answer> {
       const open = incidents
         .filter((i) => i.source === source)
         .map((i) => ({ key: i.key, opened_at: i.opened_at, title: i.title }))
-      return { ...(await facts(runtime, source, now)), next_run: next.toSorted()[0] ?? null, incidents: open }
+      return {
+        ...(await facts(runtime, source, now)),
+        recovery: lastRecovery(proofs, source),
+        next_run: next.toSorted()[0] ?? null,
+        incidents: open,
+      }
     }),
   )
   const services = [...new Set(leases.map((lease) => lease.holder.service))].toSorted()
@@ -36,6 +43,7 @@ export async function status(options: GlobalOptions): Promise<Answer> {
     'RECOVERY POINT AGE',
     'LAST PROVEN',
     'RESTORE TOOK',
+    'INSTANT PROVEN',
     'NEXT RUN (UTC)',
     'INCIDENTS',
   ].map((w) => pc.dim(w))
@@ -45,6 +53,7 @@ export async function status(options: GlobalOptions): Promise<Answer> {
     s.rpo_seconds === null ? 'never' : span(s.rpo_seconds * 1000),
     s.last_proven === null ? pc.yellow('never') : `${span(elapsedMs(s.last_proven, now))} ago`,
     s.rto_seconds === null ? '-' : span(s.rto_seconds * 1000),
+    s.wal || s.changes || s.recovery ? recoveryWord(s.recovery, now) : '-',
     s.next_run?.slice(0, 19).replace('T', ' ') ?? '-',
     s.incidents.length === 0 ? '-' : pc.red(s.incidents.map((i) => i.title).join('; ')),
   ])

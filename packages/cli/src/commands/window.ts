@@ -9,6 +9,7 @@ import pc from 'picocolors'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn } from '../from-store.ts'
 import { done, span, table, type Answer } from '../output.ts'
+import { lastRecovery, recoveryLines } from '../recovery-proofs.ts'
 import { changesWindow } from './changes-window.ts'
 
 export interface WindowOptions extends GlobalOptions {
@@ -27,9 +28,14 @@ export async function window(source: string, options: WindowOptions, signal: Abo
     return await changesWindow(runtime, source, storeIn(runtime, options.from) ?? null)
   const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)
   const stretches = [...recoveryWindow(facts), ...(await instantsAlone(runtime, source, facts))]
-  const [gaps, now] = await Promise.all([deps.catalog.walGaps(source), deps.catalog.now()])
+  const [gaps, now, proofs] = await Promise.all([
+    deps.catalog.walGaps(source),
+    deps.catalog.now(),
+    deps.catalog.recoveryProofs(),
+  ])
+  const recovery = lastRecovery(proofs, source)
   const { stream } = facts
-  const document = { source, stretches, gaps, stream, unreadable: facts.unreadable }
+  const document = { source, stretches, gaps, stream, recovery, unreadable: facts.unreadable }
   const head = ['EARLIEST (UTC)', 'LATEST (UTC)', 'BACKUPS', 'TIMELINE', 'WAL UP TO'].map((word) => pc.dim(word))
   const rows = stretches.map((stretch) => [
     shown(stretch.earliest_at),
@@ -47,6 +53,7 @@ export async function window(source: string, options: WindowOptions, signal: Abo
         `${pc.red('gap')}  WAL from ${gap.from_lsn} to ${gap.to_lsn} is lost: ${gap.reason} ${pc.dim(`(seen ${shown(gap.detected_at)})`)}`,
     ),
     ...(stream ? [streamLine(stream.at, stream.trouble, elapsedMs(stream.covered_until ?? stream.at, now))] : []),
+    ...recoveryLines(recovery, now),
     ...facts.unreadable.map((what) => `${pc.yellow('!')} ${what}`),
   ]
   return done(document, lines, EXIT.done)

@@ -1,5 +1,6 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { FateOf } from '../data-folder/fates.ts'
+import type { DatabaseRow } from './catalog-heap.ts'
 import type { FoundDatabases } from './look.ts'
 
 /** What of a cluster comes back with its contents, and what does not. */
@@ -17,6 +18,9 @@ const ALWAYS: ReadonlySet<string> = new Set(['template0', 'template1', 'postgres
 const FIRST_OWN = 16_384
 const FILE = /^(?:base|pg_tblspc\/\d+\/PG_[^/]+)\/(\d+)\/(.+)$/
 
+/** `postgres`, the templates and what else initdb made. */
+export const isAlwaysTaken = ({ oid, name }: DatabaseRow): boolean => Number(oid) < FIRST_OWN || ALWAYS.has(name)
+
 /** USAGE for a name that is not there, with those that are. */
 export function chooseDatabases({ rows, oids }: FoundDatabases, wanted: readonly string[]): ChosenDatabases {
   const there = rows.filter(({ oid }) => oids.has(oid))
@@ -26,9 +30,8 @@ export function chooseDatabases({ rows, oids }: FoundDatabases, wanted: readonly
     const reason = `the backup has no database ${JSON.stringify(unknown)}; it has ${names.join(', ')}`
     throw new SalvorError('USAGE', { reason, command: 'restore' })
   }
-  const isWanted = (name: string): boolean => wanted.includes(name) || ALWAYS.has(name)
   // A database that was renamed while the backup ran has two names.
-  const kept = new Set(there.filter(({ oid, name }) => Number(oid) < FIRST_OWN || isWanted(name)).map(({ oid }) => oid))
+  const kept = new Set(there.filter((row) => isAlwaysTaken(row) || wanted.includes(row.name)).map(({ oid }) => oid))
   const left = new Map(there.flatMap(({ oid, name }) => (kept.has(oid) ? [] : [[oid, name]])))
   const isLeft = (oid: string): boolean => left.has(oid)
   const isZeros = (file: string): boolean => {

@@ -24,7 +24,7 @@ const FOLDER = /^(?:base|pg_tblspc\/\d+\/PG_[^/]+)\/(\d+)$/
 export async function lookForDatabases(
   context: EngineContext,
   content: ArtifactContent,
-  { increments = [] }: RestoreRequest,
+  { increments = [] }: Pick<RestoreRequest, 'increments'>,
   signal: AbortSignal,
 ): Promise<FoundDatabases> {
   using temporary = mkdtempDisposableSync(join(context.scratch_dir, 'databases-'))

@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs'
 import { chmod, readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { EngineContext, RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
@@ -54,7 +55,8 @@ export async function restoreDelta(
       { target },
       'a delta restore broke off: no server starts in its folder until another one completes it',
     )
-    throw new SalvorError('DELTA_BROKEN_OFF', { target, reason: (error as Error).message }, error)
+    const facts = { target, source: context.source, reason: (error as Error).message }
+    throw new SalvorError(isDamage(error) ? 'DELTA_DAMAGED' : 'DELTA_BROKEN_OFF', facts, error)
   })
   const kept = `${compared.kept} of ${compared.files} files were right (${compared.keptBytes} bytes)`
   const rest = `${written} bytes were written, ${strays.files} files removed`
@@ -64,6 +66,9 @@ export async function restoreDelta(
     checks: [check('delta', detail.join('; '), elapsedMs(began, lookedAt)), ...checks],
   }
 }
+
+/** It is the copy that is bad, so that the same again would end in the same way. */
+const isDamage = (error: unknown): boolean => error instanceof SalvorError && error.exit === EXIT.verificationFailed
 
 /** Writes nothing into the target. */
 async function lookAtFormer(work: Work, signal: AbortSignal): Promise<FormerCompared> {

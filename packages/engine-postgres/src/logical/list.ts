@@ -1,28 +1,20 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
-import type { EngineContext, SnapshotFacts } from '@salvor/shared/ports/engine'
+import type { EngineContext, ListRequest } from '@salvor/shared/ports/engine'
 import type { BackupEntry } from '@salvor/shared/ports/reading'
 import { ClientProcess } from './client-process.ts'
 import type { Contents, DumpedDatabase } from './contents.ts'
 import type { ClientProgram } from './programs.ts'
 import { readDump, SeenEnough, type DumpReader } from './read-archive.ts'
-import { isLogical } from './restore.ts'
 import { restoreProgram } from './restore-program.ts'
 
 /** The databases of a dump, or the objects of one of them: only as much is read as tells them. */
 export async function listDump(
   context: EngineContext,
   content: ArtifactContent,
-  {
-    engine_facts,
-    database,
-  }: { readonly engine_facts: SnapshotFacts['engine_facts']; readonly database: string | null },
+  { engine_facts, database }: ListRequest,
   signal: AbortSignal,
 ): Promise<readonly BackupEntry[]> {
-  if (!isLogical(engine_facts)) {
-    const fix = 'salvor export shows its tables: --format csv'
-    throw new SalvorError('NOT_AVAILABLE', { what: 'a list of what is in a physical backup', fix })
-  }
   await using listing = new Listing(database, database === null ? null : await restoreProgram(context, engine_facts))
   try {
     await readDump(content.chunks(signal), listing)
@@ -51,9 +43,9 @@ class Listing implements DumpReader, AsyncDisposable {
 
   async contents({ databases }: Contents): Promise<void> {
     if (this.#database === null) {
-      this.#entries = databases.map(({ name, owner, encoding, extensions }) => {
+      this.#entries = databases.map(({ name, owner, encoding, extensions, size_bytes: bytes }) => {
         const has = extensions.length === 0 ? '' : `, with ${extensions.map((extension) => extension.name).join(', ')}`
-        return { kind: 'DATABASE', name, detail: `of ${owner}, ${encoding}${has}` }
+        return { kind: 'DATABASE', name, detail: `of ${owner}, ${encoding}${has}`, bytes }
       })
       throw new SeenEnough()
     }

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ArtifactContent } from '@salvor/shared/ports/artifact'
 import type { ByteSink, EngineContext, RestoreFacts, RestoreRequest } from '@salvor/shared/ports/engine'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
@@ -18,11 +17,10 @@ import { assertPassedWal, END_OF_ARCHIVE, passMembers } from './passing.ts'
 export type StreamRequest = Omit<RestoreRequest, 'target' | 'in_place' | 'tablespaces'>
 
 const TARGET = 'the stream'
-const NO_PARTS = { reason: '--database of a physical backup needs a folder: --to', command: 'restore' }
 
 /**
  * A restored data folder as one tar. A full passes by as it comes; the end of the archive is written only when every file was
- * what the manifest says. A chain, or WAL to be replayed, is put together in the scratch folder first.
+ * what the manifest says. A chain, WAL to be replayed, or some of the databases alone are put together in the scratch folder first.
  */
 export async function restoreStream(
   context: EngineContext,
@@ -31,8 +29,8 @@ export async function restoreStream(
   sink: ByteSink,
   signal: AbortSignal,
 ): Promise<RestoreFacts> {
-  if (request.parts) throw new SalvorError('USAGE', NO_PARTS)
-  const staged = (request.increments?.length ?? 0) > 0 || request.recovery !== undefined
+  const { increments = [], recovery, parts } = request
+  const staged = increments.length > 0 || recovery !== undefined || parts !== undefined
   try {
     return await (staged ? pack : pass)(context, content, request, sink, signal)
   } catch (error) {

@@ -26,6 +26,7 @@ export function checkPolicy(
 ): void {
   checkSchedule(policy, able, path, timezone, tree)
   checkStreams(policy, able, path, tree)
+  checkRecovery(policy, able, path, timezone, tree)
   checkCopies(policy, path, storeNames, tree)
   if (policy.retention?.pitr !== undefined && able.streams !== 'changes') {
     const reason = `what ${able.called} needs for every instant is not deleted by age yet`
@@ -84,6 +85,26 @@ function checkSchedule(
     if (kind === 'incremental' && !adapter.types.includes('incremental')) {
       tree.problems.add(at, `incremental backups of ${adapter.called} are not available`, 'remove this key')
     }
+  }
+}
+
+/** `verify: { recovery: none }`. */
+export const NO_RECOVERY = 'none'
+
+function checkRecovery(
+  { verify: { recovery } }: SourcePolicy,
+  { called, streams }: AbleEngine,
+  path: KeyPath,
+  timezone: string,
+  tree: YamlTree,
+): void {
+  if (recovery === undefined || recovery === NO_RECOVERY) return
+  const at = [...path, 'verify', 'recovery']
+  if (streams !== 'wal') tree.problems.add(at, `${called} has no WAL to recover by`, 'remove this key')
+  const wrong = parseCron(recovery, timezone)
+  if (wrong !== null) {
+    const reason = `${JSON.stringify(recovery)} is no schedule: ${wrong}`
+    tree.problems.add(at, reason, 'write five cron fields, such as "0 5 * * *", or none')
   }
 }
 

@@ -270,6 +270,11 @@ describe('a mistake is told with line, reason and fix', () => {
       '8: sources.two.verify.full: "yes": not one of the accepted words → write ',
     ],
     [
+      'recoveries that are proven of what has no WAL',
+      app('verify: { recovery: "0 5 * * *" }'),
+      '8: sources.two.verify.recovery: ',
+    ],
+    [
       'a bad class',
       app('copies: { local: [full, montly] }'),
       '8: sources.two.copies.local[1]: "montly": not one of the accepted words → write incremental | full | monthly',

@@ -4,7 +4,7 @@ import { durationMs } from '@salvor/shared/vocabulary/amounts'
 import { SourcePolicy, type ScheduledKind } from '@salvor/shared/vocabulary/source'
 import type { Adapters } from '../adapters/installed-adapters.ts'
 import { ableOf, type AbleEngine } from './able-engine.ts'
-import { checkPolicy, STREAM_MS } from './check-policy.ts'
+import { checkPolicy, NO_RECOVERY, STREAM_MS } from './check-policy.ts'
 import { hashOf } from './config-hash.ts'
 import { parseSection } from './parse-section.ts'
 import type { KeyPath } from './problems.ts'
@@ -117,9 +117,11 @@ async function readSource(
   const blocks = files?.blocks ?? (block && new Map([[name, block]]))
   if (!blocks) return undefined
   const copies = copiesOf(policy, around.storeNames, tree.keys([...path, 'copies']))
+  const streams = streamsOf(policy, able, copies, files !== undefined)
   const written = {
     ...settingsOf(name, policy, able, around),
-    ...streamsOf(policy, able, copies, files !== undefined),
+    ...streams,
+    ...provesRecovery(policy, streams),
     copies,
   }
   // The rules of a thousand files are hashed once.
@@ -135,6 +137,7 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: AbleEngine, aro
   const takes = (kind: ScheduledKind): boolean =>
     adapter.types.includes(kind === 'incremental' ? 'incremental' : 'full')
   const { wal: _, changes: __, ...named } = policy.schedule ?? {}
+  const { recovery: ___, ...levels } = policy.verify
   const schedule = policy.schedule ? named : takes('incremental') ? DEFAULT_SCHEDULE : DAILY_FULLS
   return {
     name,
@@ -145,7 +148,7 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: AbleEngine, aro
     retention: { ...DEFAULT_RETENTION, ...given(policy.retention ?? {}) },
     copies: [],
     checks: policy.checks,
-    verify: policy.verify,
+    verify: levels,
     encrypt: around.keyring && policy.encryption !== 'none',
     plain_allowed: policy.encryption === 'none',
     compression: policy.compression,
@@ -161,6 +164,17 @@ function settingsOf(name: string, policy: SourcePolicy, adapter: AbleEngine, aro
 
 function hooksOf({ before, after, timeout }: NonNullable<SourcePolicy['hooks']>): NonNullable<SourceSettings['hooks']> {
   return { before, after, timeout_ms: durationMs(timeout) }
+}
+
+/** In the middle between two weekly fulls, each of which proves a recovery by itself. */
+const DEFAULT_RECOVERY = '0 5 * * 3'
+
+function provesRecovery(
+  { verify }: SourcePolicy,
+  { wal }: Pick<SourceSettings, 'wal'>,
+): Pick<SourceSettings, 'prove_recovery'> {
+  const { recovery = wal === undefined ? NO_RECOVERY : DEFAULT_RECOVERY } = verify
+  return recovery === NO_RECOVERY ? {} : { prove_recovery: recovery }
 }
 
 const DEFAULT_CHANGES = '60s'
@@ -194,7 +208,7 @@ function copiesOf(policy: SourcePolicy, stores: readonly string[], order: readon
 /** What a run of this source depends on. The schedule is not in it: it says when, not what; nor what is about restores alone. */
 function workOf(settings: SourceSettings, fingerprint: unknown, around: Surroundings): unknown {
   const stores = Object.fromEntries(settings.copies.map(({ store }) => [store, around.storeFingerprint(store)]))
-  const { hooks: _, keeps_former: __, ...rest } = settings
+  const { hooks: _, keeps_former: __, prove_recovery: ___, ...rest } = settings
   const untimed = { ...rest, schedule: null, wal: null, changes: null, config_hash: null }
   return { settings: untimed, source: fingerprint, stores }
 }

@@ -15,5 +15,7 @@ export async function listContents(
     const fix = `salvor export ${source} --format csv shows its tables`
     throw new SalvorError('NOT_AVAILABLE', { what: `a list of what is in a backup of ${manifest.engine}`, fix })
   }
-  return { entries: await engine.list(content, { engine_facts: manifest.engine_facts, database }, context.signal) }
+  const { increments } = chain
+  const request = { increments, engine_facts: manifest.engine_facts, database }
+  return { entries: await engine.list(content, request, context.signal) }
 }

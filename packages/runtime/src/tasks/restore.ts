@@ -30,7 +30,8 @@ export async function restore(
   const request = { target, in_place, delta, increments, engine_facts, tablespaces, parts, recovery: recovery?.request }
   if (target === STREAM) {
     if (!context.output) throw new SalvorError('USAGE', { reason: 'a service has no output', command: 'restore' })
-    if (increments.length > 0 || recovery) await assertRoom(context.scratch_dir, chain.source_bytes + walBytes(wanted))
+    if (increments.length > 0 || recovery || parts)
+      await assertRoom(context.scratch_dir, chain.source_bytes + walBytes(wanted))
     const streamed = await engine.restoreStream(content, request, context.output, context.signal)
     return { ...streamed, ...(changes && { recovered_to: changes.recovers_to }), reached: null }
   }

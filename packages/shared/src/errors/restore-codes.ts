@@ -15,6 +15,13 @@ export const RESTORE_CODES = {
     'what is there is half old and half new, and no server starts in it: run the same again, or restore to a new place',
     false,
   ),
+  DELTA_DAMAGED: row(
+    'The delta restore into {target} broke off, since the copy that it reads is damaged: {reason}',
+    'what is there is half old and half new, and no server starts in it: run the same with --from a store whose copy is good ' +
+      '(salvor list {source}), or restore another backup to a new place',
+    false,
+    4,
+  ),
   HOOK_FAILED: row('{source}: the {which} hook failed: {how}', 'look at its output in the log', false),
   NO_SERVER_HERE: row('No server can be started on this machine: {missing} is missing', '{fix}', false, 2),
   RECOVERY_FAILED: row(

@@ -60,6 +60,16 @@ export const EVENTS = {
     final: z.boolean(),
     error,
   }),
+  /** A backup and the WAL behind it came back to an instant: the last commit that was replayed, and where. */
+  'recovery.proven': z.strictObject({
+    source,
+    backup_id,
+    target_at: z.string(),
+    recovered_to: z.string().nullable(),
+    lsn: z.string().nullable(),
+    timeline: z.number().nullable(),
+    duration_ms: z.number(),
+  }),
   /** A whole segment of WAL, or a history file, is in a store. */
   'wal-segment.stored': z.strictObject({
     source,

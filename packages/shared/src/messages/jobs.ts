@@ -55,6 +55,8 @@ export const JOBS = {
       .optional(),
   }),
   'verify-copy': z.strictObject({ backup_id: z.string(), store: z.string(), level: z.enum(VERIFICATION_LEVELS) }),
+  /** Recovers a source in the sandbox to an instant of the last day that its stored WAL reaches. */
+  'prove-recovery': z.strictObject({ source: z.string(), scheduled_for: z.string() }),
   /** Copies to every store that a rule names and that lacks the backup. */
   'replicate-copy': z.strictObject({ backup_id: z.string() }),
   /** Copies a piece of WAL to every store that a rule names and that lacks it. */
@@ -96,6 +98,7 @@ export const JOB_RULES: { readonly [J in JobName]: JobRule } = {
   'compact-changes': { service: 'backup-worker', max_failures: 30, backoff_ms: 60_000, concurrency: 1, pooled: true },
   'restore-backup': { service: 'backup-worker', max_failures: 1, backoff_ms: 15_000, concurrency: 1, pooled: true },
   'verify-copy': { service: 'verifier', max_failures: 5, backoff_ms: 15_000, concurrency: 1, pooled: false },
+  'prove-recovery': { service: 'verifier', max_failures: 5, backoff_ms: 60_000, concurrency: 1, pooled: false },
   'replicate-copy': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },
   'replicate-wal': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },
   'replicate-changes': { service: 'replicator', max_failures: 30, backoff_ms: 5_000, concurrency: 2, pooled: false },

@@ -28,6 +28,8 @@ const PINNED: Record<string, string> = {
   'verify-copy': 'acda78475ecac0fa',
   'compact-changes': 'b60b84cb6776d464',
   'expire-changes': '42ddc054edcd2138',
+  'prove-recovery': 'fc8116edc060f074',
+  'recovery.proven': '5e4e7b4a7f99a81d',
   'replicate-copy': '46e481220231ff83',
   'replicate-wal': 'ba94993b17ac4a6c',
   'replicate-changes': '91905ac9361d6667',

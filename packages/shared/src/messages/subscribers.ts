@@ -15,6 +15,7 @@ export const SUBSCRIBERS: { readonly [E in EventType]: readonly ServiceName[] } 
   'copy.verified': ['notifier'],
   'copy.corrupt': ['notifier'],
   'copy.failed': ['notifier'],
+  'recovery.proven': ['notifier'],
   'wal-segment.stored': ['replicator'],
   'wal-gap.detected': ['notifier'],
   'wal-stream.failed': ['notifier'],

@@ -1,9 +1,9 @@
 import type { Backup, BackupWithCopies, Copy, CopyState } from '../vocabulary/backup.ts'
 import type { Instant } from '../vocabulary/instant.ts'
 import type { Failure, Run, RunProgress, RunState } from '../vocabulary/run.ts'
-import type { ScheduledKind } from '../vocabulary/source.ts'
+import type { TickKind } from '../vocabulary/source.ts'
 import type { ServiceName } from '../vocabulary/service.ts'
-import type { Verification } from '../vocabulary/verification.ts'
+import type { RecoveryProof, Verification } from '../vocabulary/verification.ts'
 import type { ChangeSetFile, ChangeSetNames, ChangeStreamState, StoredChangeSet } from '../vocabulary/change-set.ts'
 import type { StoredWal, WalFile, WalGap, WalKind, WalPosition, WalStreamState } from '../vocabulary/wal.ts'
 import type { CatalogFigures } from './catalog-figures.ts'
@@ -40,7 +40,7 @@ export interface SourceRow {
 export interface ScheduleRow {
   readonly id: string
   readonly source: string
-  readonly kind: ScheduledKind
+  readonly kind: TickKind
   readonly cron: string
   readonly timezone: string
   /** The next tick, by the catalog's clock. */
@@ -144,6 +144,8 @@ export interface CatalogTransaction {
   recordCopy(copy: Copy): Promise<void>
   /** Records what was found and moves the copy's state: up by a good one, to corrupt by a bad one (a pending copy stays pending). */
   recordVerification(verification: Verification): Promise<void>
+  /** Kept for ever, as verifications are. The same again changes nothing. */
+  recordRecoveryProof(proof: RecoveryProof): Promise<void>
   /** True if it was not open. */
   openIncident(key: string, source: string | null, title: string): Promise<boolean>
   /** True if it was open. */
@@ -217,6 +219,8 @@ export interface Catalog {
   /** Keeps a store's resume token of a pending copy. */
   saveUpload(backupId: string, store: string, upload: string | null): Promise<void>
   verifications(backupId: string): Promise<readonly Verification[]>
+  /** The newest that came back of each source, and the newest that did not where it is newer. */
+  recoveryProofs(): Promise<readonly RecoveryProof[]>
   hasClaim(source: string, store: string): Promise<boolean>
 
   /** Pieces of WAL, by timeline and position, page after page: a month may have a hundred thousand. */

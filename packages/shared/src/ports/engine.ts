@@ -154,6 +154,11 @@ export interface SetUpStep {
   readonly lines: readonly string[]
 }
 
+export interface ListRequest extends Pick<RestoreRequest, 'increments' | 'engine_facts'> {
+  /** Null: its databases. */
+  readonly database: string | null
+}
+
 /** One source of an engine. Errors are SalvorErrors of the SOURCE_, RESTORE_ and CANNOT_ groups. */
 export interface Engine {
   /** Bad paths, passwords, rights and versions are found here, with a hint; nothing is changed. */
@@ -244,11 +249,7 @@ export interface Engine {
     signal: AbortSignal,
   ): Promise<readonly Check[]>
   /** The databases of a backup, or what is in one of them, without restoring it. NOT_AVAILABLE where the backup does not tell. Absent: none does. */
-  list?(
-    content: ArtifactContent,
-    request: { readonly engine_facts: SnapshotFacts['engine_facts']; readonly database: string | null },
-    signal: AbortSignal,
-  ): Promise<readonly BackupEntry[]>
+  list?(content: ArtifactContent, request: ListRequest, signal: AbortSignal): Promise<readonly BackupEntry[]>
   /** Writes a restored copy as files that other programs read. CANNOT_VERIFY_HERE and PROGRAM_MISSING as for a proof. Absent: there is no such way. */
   export?(request: ExportRequest, signal: AbortSignal): Promise<readonly ExportedFile[]>
 }

@@ -36,6 +36,9 @@ export interface BackupEntry {
   readonly kind: string
   readonly name: string
   readonly detail: string
+  /** Of a database: its number in the cluster, and how much it held. */
+  readonly oid?: string
+  readonly bytes?: number | null
 }
 
 export const EXPORT_FORMATS = ['sql', 'csv'] as const

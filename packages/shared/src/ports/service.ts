@@ -39,6 +39,8 @@ export interface SourceSettings {
     readonly incremental: VerificationLevel | 'none'
     readonly replicas: VerificationLevel | 'none'
   }
+  /** When a recovery to an instant is proven, by cron. Absent: only with the newest backup. */
+  readonly prove_recovery?: string
   readonly encrypt: boolean
   /** `encryption: none` was written: plain artifacts may go to stores that are not local. Absent: they may not. */
   readonly plain_allowed?: boolean

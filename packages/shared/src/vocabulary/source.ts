@@ -14,6 +14,9 @@ export const Name = z
 export const ScheduledKinds = ['incremental', 'full', 'monthly', 'quarterly', 'yearly'] as const
 export type ScheduledKind = (typeof ScheduledKinds)[number]
 
+/** What has a tick in the catalog: a kind of backup, or the proof that an instant comes back. */
+export type TickKind = ScheduledKind | 'recovery'
+
 export const Schedule = z.strictObject({
   ...(Object.fromEntries(ScheduledKinds.map((k) => [k, z.string().optional()])) as Record<
     ScheduledKind,
@@ -69,6 +72,8 @@ export const SourcePolicy = z.object({
       full: z.union([Level, z.literal('none')]).default('restore'),
       incremental: z.union([Level, z.literal('none')]).default('decode'),
       replicas: z.union([Level, z.literal('none')]).default('checksum'),
+      /** When a recovery to an instant of the last day is proven, by cron, besides the one with each newest backup. */
+      recovery: z.string().optional(),
     })
     .prefault({}),
   encryption: z.literal('none').optional(),

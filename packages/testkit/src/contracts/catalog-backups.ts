@@ -1,6 +1,6 @@
 import type { Catalog } from '@salvor/shared/ports/catalog'
 import type { Backup, Copy } from '@salvor/shared/vocabulary/backup'
-import type { Verification } from '@salvor/shared/vocabulary/verification'
+import type { RecoveryProof, Verification } from '@salvor/shared/vocabulary/verification'
 import { expect, test } from 'vitest'
 import { codeOf, freshId, sampleBackup, sampleCopy, sampleVerification, WORKER } from './catalog-samples.ts'
 import type { OpenCatalog } from './catalog-samples.ts'
@@ -195,6 +195,27 @@ export function backupContract(open: OpenCatalog): void {
     expect(await catalog.verifications(freshId())).toEqual([])
     const unknown = catalog.transaction(WORKER, (tx) => tx.recordVerification(sampleVerification(sampleBackup())))
     expect(await codeOf(unknown)).toBe('BACKUP_UNKNOWN')
+  })
+
+  test('of recoveries that were proven the newest that came back is given, and a newer one that did not', async () => {
+    await using place = await open()
+    const { catalog } = place
+    const proof = (source: string, day: number, ok = true): RecoveryProof => {
+      const at = `2025-11-2${day}T20:41:00.000000Z`
+      const reached = { recovered_to: ok ? at : null, lsn: ok ? '0/3000060' : null, timeline: 1 }
+      const rest = { detail: 'a backup and 3 pieces of WAL', started_at: at, duration_ms: 1200 }
+      return { id: freshId(), source, backup_id: freshId(), target_at: at, ok, ...reached, ...rest }
+    }
+    const [first, bad, last] = [proof('clinic', 1), proof('clinic', 2, false), proof('clinic', 3)]
+    const [desk, broken] = [proof('desk', 4), proof('desk', 5, false)]
+    const record = (...proofs: RecoveryProof[]) =>
+      catalog.transaction(WORKER, async (tx) => {
+        for (const each of proofs) await tx.recordRecoveryProof(each)
+      })
+    await record(desk, first, bad, broken, bad)
+    expect(await catalog.recoveryProofs()).toEqual([first, bad, desk, broken])
+    await record(last)
+    expect(await catalog.recoveryProofs()).toEqual([last, desk, broken])
   })
 
   test('copies that change at the same moment leave the backup with the strongest', async () => {

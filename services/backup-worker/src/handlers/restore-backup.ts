@@ -1,5 +1,6 @@
 import { chainAddresses } from '@salvor/runtime/chain-addresses'
 import type { JobHandler } from '@salvor/shared/ports/service'
+import { assertDatabases } from '../assert-databases.ts'
 import { betweenHooks } from '../between-hooks.ts'
 import { keepQuiet } from '../changes/quiet.ts'
 import { recoveryTo } from '../recovery-to.ts'
@@ -13,6 +14,8 @@ export const restoreBackup: JobHandler<'restore-backup'> = {
     const chain = chainAddresses(await deps.catalog.chain(backup.id), run.params.store)
     const began = deps.clock.monotonicMs()
     const beyond = wanted ? await recoveryTo(deps, backup, wanted, run.params.store, signal) : {}
+    // Before the application is stopped and what is there is copied.
+    if (in_place) await assertDatabases(deps, { source: backup.source, chain }, parts?.databases ?? [], signal)
     await using _quiet = in_place ? await keepQuiet(deps, backup.source, signal) : null
     const input = { source: backup.source, chain, target, in_place, delta, tablespaces, parts, ...beyond, start }
     const restore = async () => {
