@@ -1,15 +1,13 @@
-import { open, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { stat } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { LogFollower, type Look } from './changes/log-follower.ts'
 import { LookPace } from './changes/look-pace.ts'
-import { PendingSet } from './changes/pending-set.ts'
 import { LogBroken, WalFile } from './changes/wal-file.ts'
-import type { DatabaseFacts, ReportOf } from './child/messages.ts'
-import { HEADER_BYTES, unusedRanges } from './header.ts'
+import type { ReportOf } from './child/messages.ts'
+import { LiveCopy } from './live-copy.ts'
 import { copyPath, type Route, type Work } from './route.ts'
-import { assertRoom, copyToScratch } from './scratch-copy.ts'
+import { assertRoom } from './scratch-copy.ts'
 import { limitError } from './wal-watch.ts'
 
 /** How long commits are counted before it is decided how to copy. Of a database that is copied sooner than in SHORT_S it is not asked. */
@@ -17,6 +15,11 @@ const COUNT_MS = 100
 const SHORT_S = 2
 const LOOK_MS = 1_000
 const RESET_TRIES = 16
+/** Share of its bound from which on the log comes first: the copy pauses, so that the disk is quick for checkpoints. */
+const PAUSE_SHARE = 1 / 8
+/** A reader of the application may keep the log from beginning anew for as long as it likes: then the copy pauses for this long, and goes on for this long. */
+const LONGEST_PAUSE_MS = 2_000
+const BETWEEN_PAUSES_MS = 1_000
 
 /** Whether the log would outgrow its bound while the held state leaves, by what is committed right now. */
 export async function outgrows({ facts }: ReportOf<'frozen'>, { site, sqlite, signal }: Work): Promise<boolean> {
@@ -31,44 +34,36 @@ export async function outgrows({ facts }: ReportOf<'frozen'>, { site, sqlite, si
 
 /**
  * Lets the held state go before the log grows: the file is copied aside while it is written to, and every page that was committed meanwhile
- * is captured from the log and laid over the copy, which is the state of the last look then. Takes the room of the database in the
- * scratch folder, twice where everything changes. SOURCE_LOG_GREW where the log grows all the same; Overran, with nothing pushed. `gentle`:
- * it overran before.
+ * is captured from the log and put over what was copied of it, which is the state of the last look then. Takes the room of the database in
+ * the scratch folder. SOURCE_LOG_GREW where the log grows all the same; Overran, with nothing pushed.
  */
-export async function copyCaptured(start: ReportOf<'frozen'>, work: Work, gentle: boolean): Promise<Route> {
+export async function copyCaptured(start: ReportOf<'frozen'>, work: Work): Promise<Route> {
   try {
-    return await capturedCopy(start, work, gentle)
+    return await capturedCopy(start, work)
   } catch (error) {
     if (!(error instanceof LogBroken)) throw error
     throw new SalvorError('SOURCE_CHANGED', { source: work.site.context.source }, error)
   }
 }
 
-async function capturedCopy(start: ReportOf<'frozen'>, work: Work, gentle: boolean): Promise<Route> {
+async function capturedCopy(start: ReportOf<'frozen'>, work: Work): Promise<Route> {
   const { site, found, sqlite: holder, signal } = work
   const { source, scratch_dir: scratch, now } = site.context
   const size = start.facts.page_count * start.facts.page_size
   await assertRoom(scratch, size)
-  holder.tell({ command: 'follow', may_move: !gentle })
+  holder.tell({ command: 'follow' })
   const { page_size, file } = await holder.next('following')
   await using wal = new WalFile(found.path, page_size)
-  await using changed = new PendingSet(join(scratch, 'captured.pages'), scratch, page_size)
+  await using copy = await LiveCopy.begin(found.path, copyPath(site), page_size)
   using pace = new LookPace(found.path, LOOK_MS)
-  const capture = new Capture(new LogFollower(holder, wal, now), changed, work)
+  const capture = new Capture(new LogFollower(holder, wal, now), copy, page_size, work)
   await capture.begin()
   holder.tell({ command: 'thaw' })
   site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: size })
   const stopped = new AbortController()
-  const copying = copyToScratch(
-    found.path,
-    copyPath(site),
-    size,
-    AbortSignal.any([signal, stopped.signal]),
-    'shrinking',
-  )
   const done = new AbortController()
-  const ended = copying.finally(() => done.abort())
-  ended.catch(() => undefined)
+  const copied = copy.run(size, AbortSignal.any([signal, stopped.signal])).finally(() => done.abort())
+  copied.catch(() => undefined)
   try {
     while (!done.signal.aborted) {
       pace.begin()
@@ -76,14 +71,13 @@ async function capturedCopy(start: ReportOf<'frozen'>, work: Work, gentle: boole
       await pace.rest(AbortSignal.any([signal, done.signal]))
       if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
     }
-    const copied = await ended
+    await copied
     const { at } = await capture.look()
     const same = await stat(found.path, { bigint: true }).catch(() => null)
     if (same?.ino !== file.ino || same.dev !== file.dev) throw new SalvorError('SOURCE_CHANGED', { source })
-    const facts = await layOver(copyPath(site), changed, copied, start.facts, source)
     return {
       route: 'captured',
-      facts,
+      facts: await copy.finish(start.facts, source),
       consistent_at: at,
       lock_ms: Math.max(start.lock_ms, capture.lock_ms),
       attempts: start.attempts,
@@ -92,74 +86,67 @@ async function capturedCopy(start: ReportOf<'frozen'>, work: Work, gentle: boole
     }
   } finally {
     stopped.abort()
-    await ended.catch(() => undefined)
+    copy.goOn()
+    await copied.catch(() => undefined)
   }
 }
 
-/** Looks at the log, and keeps it short. */
+/** Looks at the log, and keeps it short: where that takes the whole disk, the copy waits. */
 class Capture {
   readonly #follower: LogFollower
-  readonly #changed: PendingSet
+  readonly #copy: LiveCopy
   readonly #work: Work
+  readonly #pageSize: number
+  #pausedAt = Number.NEGATIVE_INFINITY
   lock_ms = 0
   /** The most that lay in the log. */
   log_bytes = 0
 
-  constructor(follower: LogFollower, changed: PendingSet, work: Work) {
+  constructor(follower: LogFollower, copy: LiveCopy, pageSize: number, work: Work) {
     this.#follower = follower
-    this.#changed = changed
+    this.#copy = copy
+    this.#pageSize = pageSize
     this.#work = work
   }
 
   /** While the state is held: nothing that was committed since then is in the main file, all of it is in the log. */
   async begin(): Promise<void> {
-    this.#saw(await this.#follower.beginWhole(this.#changed))
+    this.#saw(await this.#follower.beginWhole(this.#copy))
   }
 
   async look(): Promise<Look> {
     const { limits, context } = this.#work.site
-    let look = this.#saw(await this.#follower.look(this.#changed, true))
-    const most = limits.log_frames * this.#changed.page_size
-    for (let attempt = 1; attempt <= RESET_TRIES && look.log_bytes > most; attempt += 1) {
-      const reset = await this.#follower.reset(this.#changed)
+    let look = this.#saw(await this.#follower.look(this.#copy, true))
+    const most = limits.log_frames * this.#pageSize
+    let whole = look.log_bytes <= most
+    for (let attempt = 1; attempt <= RESET_TRIES && !whole; attempt += 1) {
+      await this.#makeWay(look.log_bytes)
+      const reset = await this.#follower.reset(this.#copy)
       this.lock_ms = Math.max(this.lock_ms, reset.lock_ms)
       if (reset.look !== null) look = this.#saw(reset.look)
-      if (reset.whole) break
+      whole = reset.whole
+    }
+    if (whole) {
+      this.#copy.goOn()
+      this.#pausedAt = Number.NEGATIVE_INFINITY
     }
     if (look.log_bytes <= limits.wal_bytes) return look
     throw limitError(context.source, look.log_bytes, limits.wal_bytes)
   }
 
+  async #makeWay(logBytes: number): Promise<void> {
+    const since = performance.now() - this.#pausedAt
+    if (this.#copy.isPaused) {
+      if (since > LONGEST_PAUSE_MS) this.#copy.goOn()
+    } else if (logBytes > this.#work.site.limits.wal_bytes * PAUSE_SHARE) {
+      if (since < LONGEST_PAUSE_MS + BETWEEN_PAUSES_MS) return
+      this.#pausedAt = performance.now()
+      await this.#copy.pause()
+    }
+  }
+
   #saw(look: Look): Look {
     this.log_bytes = Math.max(this.log_bytes, look.log_bytes)
     return look
-  }
-}
-
-/** Makes the copy the state of the last look. `copied`: bytes of the file that could be read; it may have become shorter for a while. */
-async function layOver(
-  copy: string,
-  changed: PendingSet,
-  copied: number,
-  held: DatabaseFacts,
-  source: string,
-): Promise<DatabaseFacts> {
-  const { page_size } = held
-  const page_count = changed.isEmpty ? held.page_count : changed.page_count
-  const size = page_size * page_count
-  const unused = new Set(unusedRanges(size, page_size).map(({ offset }) => offset / page_size + 1))
-  for (let page = Math.floor(copied / page_size) + 1; page <= page_count; page += 1)
-    if (!changed.has(page) && !unused.has(page)) throw new SalvorError('SOURCE_CHANGED', { source })
-  const handle = await open(copy, 'r+')
-  try {
-    await changed.writeInto(handle)
-    await handle.truncate(size)
-    const header = Buffer.alloc(HEADER_BYTES)
-    await handle.read(header, 0, HEADER_BYTES, 0)
-    const auto_vacuum = header.readUInt32BE(52) === 0 ? 0 : header.readUInt32BE(64) === 0 ? 1 : 2
-    const numbers = { user_version: header.readInt32BE(60), application_id: header.readInt32BE(68) }
-    return { ...held, page_count, auto_vacuum, ...numbers }
-  } finally {
-    await handle.close()
   }
 }

@@ -52,25 +52,15 @@ export async function openSlices(from: string, to: string, sliceBytes: number): 
 
 /**
  * Copies the first `size` bytes as fast as the disk allows: a database is locked meanwhile, or stopped. File systems
- * that can share blocks take no time at all. Gives the bytes that were copied: fewer only where the file is `shrinking`.
+ * that can share blocks take no time at all.
  */
-export async function copyToScratch(
-  from: string,
-  to: string,
-  size: number,
-  signal: AbortSignal,
-  state: 'still' | 'shrinking' = 'still',
-): Promise<number> {
-  const shared = await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE).then(
-    () => true,
-    () => false,
-  )
-  if (shared) return size
+export async function copyToScratch(from: string, to: string, size: number, signal: AbortSignal): Promise<void> {
+  if (await shareBlocks(from, to)) return
   const source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
     const target = await openFresh(to)
     try {
-      return await copyBytes(source, target, size, signal, state)
+      await copyBytes(source, target, size, signal)
     } finally {
       await target.close()
     }
@@ -81,27 +71,26 @@ export async function copyToScratch(
   }
 }
 
+/** A copy that shares its blocks with the file: whether that could be had. */
+export function shareBlocks(from: string, to: string): Promise<boolean> {
+  return copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE).then(
+    () => true,
+    () => false,
+  )
+}
+
 function openFresh(path: string): Promise<FileHandle> {
   return open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o600)
 }
 
-async function copyBytes(
-  source: FileHandle,
-  target: FileHandle,
-  size: number,
-  signal: AbortSignal,
-  state: 'still' | 'shrinking',
-): Promise<number> {
+async function copyBytes(source: FileHandle, target: FileHandle, size: number, signal: AbortSignal): Promise<void> {
   const buffer = Buffer.allocUnsafe(Math.min(CHUNK, Math.max(size, 1)))
   for (let offset = 0; offset < size; offset += buffer.length) {
     if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
     const chunk = buffer.subarray(0, Math.min(buffer.length, size - offset))
-    const read = await readMost(source, chunk, offset)
-    if (read < chunk.length && state === 'still') throw new Error(`the file ended at ${offset + read}`)
-    await writeFully(target, chunk.subarray(0, read), offset)
-    if (read < chunk.length) return offset + read
+    await readFully(source, chunk, offset)
+    await writeFully(target, chunk, offset)
   }
-  return size
 }
 
 async function readFully(source: FileHandle, into: Buffer, offset: number): Promise<void> {
@@ -110,7 +99,7 @@ async function readFully(source: FileHandle, into: Buffer, offset: number): Prom
 }
 
 /** Fewer bytes where the file ends. */
-async function readMost(source: FileHandle, into: Buffer, offset: number): Promise<number> {
+export async function readMost(source: FileHandle, into: Buffer, offset: number): Promise<number> {
   let done = 0
   while (done < into.length) {
     const { bytesRead } = await source.read(into, done, into.length - done, offset + done)

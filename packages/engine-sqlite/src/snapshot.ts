@@ -58,7 +58,7 @@ async function take(
     assertLocalDisk(found, start.facts.journal_mode === 'wal', site.context.source)
     try {
       const work = { site, found, sqlite, sink, push, signal }
-      const { route, state } = await follow(start, work, overruns > 0)
+      const { route, state } = await follow(start, work)
       return { facts: snapshotFacts(site, found, route, state), skipped: state.digests === null }
     } catch (error) {
       if (!(error instanceof Overran)) throw error
@@ -108,14 +108,14 @@ function startHolder(
   return startSqlite(request, { scratch, signal, failure })
 }
 
-async function follow(start: Start, work: Work, gentle: boolean): Promise<Pushed> {
+async function follow(start: Start, work: Work): Promise<Pushed> {
   if (start.report === 'frozen' && !(await outgrows(start, work))) return pushFrozen(start, work)
-  const route = await copyAside(start, work, gentle)
+  const route = await copyAside(start, work)
   return { route, state: await pushCopy(route.facts, work) }
 }
 
-function copyAside(start: Start, work: Work, gentle: boolean): Promise<Route> {
-  if (start.report === 'frozen') return copyCaptured(start, work, gentle)
+function copyAside(start: Start, work: Work): Promise<Route> {
+  if (start.report === 'frozen') return copyCaptured(start, work)
   return start.report === 'pinned' ? copyPinned(start, work) : copyJournaled(start, work)
 }
 

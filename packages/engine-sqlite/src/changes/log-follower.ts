@@ -2,8 +2,15 @@ import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { ReportOf } from '../child/messages.ts'
 import { instantOfTicks } from '../site.ts'
 import type { SqliteProcess } from '../sqlite-process.ts'
-import type { PendingSet } from './pending-set.ts'
 import { LogBroken, type LogPosition, WalFile } from './wal-file.ts'
+
+/** Where pages come that were read from the log, in the order of the commits: the last image of a page counts. */
+export interface PageTaker {
+  /** Of the database after the last commit. */
+  page_count: number
+  /** `image` is valid until this returns. */
+  add(page: number, image: Buffer): void
+}
 
 /** What one look at the log found. */
 export interface Look {
@@ -41,7 +48,7 @@ export class LogFollower {
   }
 
   /** Takes the first snapshot. With a position that the log still holds, or that it began behind, what came after goes into `pending`: true. */
-  async begin(resume: LogPosition | null, pending: PendingSet): Promise<Look & { readonly resumed: boolean }> {
+  async begin(resume: LogPosition | null, pending: PageTaker): Promise<Look & { readonly resumed: boolean }> {
     const { report, look } = await this.#snapshot()
     const from = resume && (await this.#placeOf(resume, report.log))
     const resumed = from !== null
@@ -56,7 +63,7 @@ export class LogFollower {
   }
 
   /** Takes the first snapshot, and everything that is in the log into `pending`. */
-  async beginWhole(pending: PendingSet): Promise<Look> {
+  async beginWhole(pending: PageTaker): Promise<Look> {
     const { report, look } = await this.#snapshot()
     if (report.log > 0) await this.#take(null, report.log, pending)
     this.#read(true)
@@ -70,7 +77,7 @@ export class LogFollower {
   }
 
   /** Reads what was committed since the last look. `hold`: nobody resets the log until the next one. LogBroken: frames were lost. */
-  async look(pending: PendingSet, hold: boolean): Promise<Look> {
+  async look(pending: PageTaker, hold: boolean): Promise<Look> {
     const { report, look } = await this.#snapshot()
     if (report.changed || !this.#isHeld) await this.#follow(report, pending)
     this.#read(hold)
@@ -81,7 +88,7 @@ export class LogFollower {
    * Lets the log begin anew; what was committed since the last look is read on the way. `whole` false: somebody was committing too much,
    * or an old snapshot of another program is in the way.
    */
-  async reset(pending: PendingSet): Promise<Reset> {
+  async reset(pending: PageTaker): Promise<Reset> {
     this.#sqlite.tell({ command: 'reset' })
     let report = await this.#sqlite.next('advanced', 'moved', 'overran')
     let look: Look | null = null
@@ -95,7 +102,7 @@ export class LogFollower {
     return { whole: report.whole, lock_ms: report.lock_ms, look }
   }
 
-  async #follow({ log }: ReportOf<'advanced'>, pending: PendingSet): Promise<void> {
+  async #follow({ log }: ReportOf<'advanced'>, pending: PageTaker): Promise<void> {
     const before = this.#position
     if (log === 0) this.#position = null
     else await this.#take(before, log, pending)
@@ -103,7 +110,7 @@ export class LogFollower {
     if (!this.#isHeld && !same) throw new LogBroken('it began anew while it was not held')
   }
 
-  async #take(from: LogPosition | null, log: number, pending: PendingSet): Promise<void> {
+  async #take(from: LogPosition | null, log: number, pending: PageTaker): Promise<void> {
     const { position, page_count } = await this.#wal.readFrames(from, log, (page, image) => pending.add(page, image))
     this.#position = position
     if (page_count > 0) pending.page_count = page_count

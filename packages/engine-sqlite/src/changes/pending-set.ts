@@ -1,9 +1,10 @@
 import { closeSync, openSync, read, rmSync, writeSync } from 'node:fs'
-import { type FileHandle, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { PageSet } from '../pages/page-set.ts'
 import { groupHead, headLine } from '../pages/page-stream.ts'
 import { withFullDisk } from '../scratch-copy.ts'
+import type { PageTaker } from './log-follower.ts'
 import { PageMemory } from './page-memory.ts'
 
 const readAt = promisify(read)
@@ -25,7 +26,7 @@ const MEMORY_BYTES = 4 << 20
  * Pages that changed since the last set, each in its newest form: in memory while they are few, then each at its own place in a sparse file. However
  * long nothing can be stored, it takes no more room than the database has pages, and the memory of a bit a page.
  */
-export class PendingSet implements AsyncDisposable {
+export class PendingSet implements PageTaker, AsyncDisposable {
   readonly #file: string
   readonly #folder: string
   #fd: number | null = null
@@ -104,16 +105,6 @@ export class PendingSet implements AsyncDisposable {
       yield pages
     }
     yield Buffer.alloc(4)
-  }
-
-  /** Each page to its place in a copy of the database. */
-  async writeInto(copy: FileHandle): Promise<void> {
-    for await (const { first, pages } of this.#images()) {
-      for (let done = 0; done < pages.length;) {
-        const at = (first - 1) * this.page_size + done
-        done += (await copy.write(pages, done, pages.length - done, at)).bytesWritten
-      }
-    }
   }
 
   async *#images() {

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Company } from './company.ts'
-import { Follower } from './follower.ts'
+import { BUSY_MS, Follower } from './follower.ts'
 import type { Line } from './line.ts'
 import { coded, type FollowRequest, type Report } from './messages.ts'
+import { moveHere } from './mover.ts'
 import { identityOf, openSource, type OpenSource } from './open-source.ts'
 import { isBusy } from './until-free.ts'
 
@@ -65,7 +66,7 @@ function open(
   company.opened(source.file)
   try {
     if (!source.wal) throw coded('EREPLACED', 'it is not in WAL mode any more')
-    const follower = new Follower(source, request, line)
+    const follower = new Follower(source, request, line, moveHere(source.connect(BUSY_MS)))
     const { dev, ino } = identityOf(request.path)
     if (ino !== source.file.ino || dev !== source.file.dev || follower.journalMode() !== 'wal')
       throw coded('EREPLACED', 'replaced while it was opened')

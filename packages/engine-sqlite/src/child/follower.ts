@@ -3,6 +3,7 @@ import type Database from 'better-sqlite3'
 import type { Company } from './company.ts'
 import type { Line } from './line.ts'
 import { coded, type FollowRequest, type Report, type Ticks } from './messages.ts'
+import { type Mover, type Progress, progressOf } from './mover.ts'
 import type { OpenSource } from './open-source.ts'
 import { goFirst } from './priority.ts'
 import { isBusy, untilFree } from './until-free.ts'
@@ -14,14 +15,14 @@ const REST_MS = 6
 const READ_MS = 6
 /** Looks for a moment in which nobody commits, before writers are kept out for it. */
 const QUIET_TRIES = 20
+/** From then on writers come in again, whatever the disk is at. */
+const LOCKED_MS = 9
 /** What a lock of another program is waited for without giving the thread to the other followers. */
-const BUSY_MS = 25
-
-interface Progress {
-  readonly busy: number
-  readonly log: number
-  readonly checkpointed: number
-}
+export const BUSY_MS = 25
+/** A writer that is behind leaves microseconds between two commits, which a few looks would miss. */
+const LOCK_TRY_MS = 10
+const NAP_MS = 0.05
+const NOTHING = new Int32Array(new SharedArrayBuffer(4))
 
 interface Moment {
   readonly at: Ticks
@@ -71,22 +72,22 @@ export class Follower {
   readonly #lock: Database.Statement
   readonly #unlock: Database.Statement
   readonly #version: Database.Statement<[], number>
-  readonly #passive: Database.Statement<[], Progress>
+  readonly #mover: Mover
   readonly #noop: Database.Statement<[], Progress>
   /** The snapshot that is held, and the reader for the next one. */
   #held: Reader
   #next: Reader
   #seen = Number.NaN
 
-  constructor(source: OpenSource, request: FollowRequest, line: Line) {
+  constructor(source: OpenSource, request: FollowRequest, line: Line, mover: Mover) {
     this.#request = request
     this.#line = line
-    const checkpointer = source.connect(BUSY_MS)
+    this.#mover = mover
     const writer = source.connect(BUSY_MS)
+    writer.pragma('busy_timeout = 0')
     this.#held = new Reader(source.connect(BUSY_MS, 'read-only'))
     this.#next = new Reader(source.connect(BUSY_MS, 'read-only'))
-    this.#passive = checkpointer.prepare('PRAGMA wal_checkpoint(PASSIVE)')
-    this.#noop = checkpointer.prepare('PRAGMA wal_checkpoint(NOOP)')
+    this.#noop = source.connect(BUSY_MS).prepare('PRAGMA wal_checkpoint(NOOP)')
     this.#writer = writer
     this.#lock = writer.prepare('BEGIN IMMEDIATE')
     this.#unlock = writer.prepare('ROLLBACK')
@@ -124,7 +125,7 @@ export class Follower {
 
   async #movedAll() {
     const begun = performance.now()
-    this.#checkpoint(this.#passive)
+    await this.#mover.pass()
     const quick = this.#request.may_move && performance.now() - begun < REST_MS
     const stepBack = goFirst()
     let whole = false
@@ -133,9 +134,10 @@ export class Follower {
     try {
       if (!this.#takeLock()) return { whole, lock_ms, late }
       const locked = process.hrtime.bigint()
+      const until = performance.now() + LOCKED_MS
       try {
         late = await this.#readRest(quick)
-        if (late === null && this.#isMoved(quick)) {
+        if (late === null && this.#isMoved(quick, until)) {
           this.#next.begin()
           this.read(true)
           whole = true
@@ -153,7 +155,7 @@ export class Follower {
   /** Under the write lock. Not null: the parent is late, or there is too much; it says when it has read. */
   async #readRest(quick: boolean): Promise<{ readonly read: Promise<unknown> } | null> {
     if (this.#dataVersion() === this.#seen) return null
-    const { log, checkpointed } = this.#checkpoint(this.#noop)
+    const { log, checkpointed } = progressOf(this.#noop)
     this.#line.report(this.#snapshot())
     const read = this.#line.next()
     if (!quick || (log - checkpointed) * this.page_size > REST_BYTES) return { read }
@@ -162,13 +164,13 @@ export class Follower {
     return null
   }
 
-  #isMoved(quick: boolean): boolean {
-    const seen = this.#checkpoint(this.#noop)
+  #isMoved(quick: boolean, until: number): boolean {
+    const seen = progressOf(this.#noop)
     const rest = seen.log - seen.checkpointed
     if (rest === 0) return true
     if (!quick || rest * this.page_size > REST_BYTES) return false
-    const moved = this.#checkpoint(this.#passive)
-    return moved.busy === 0 && moved.log === moved.checkpointed
+    const moved = this.#mover.within(until - performance.now())
+    return moved?.busy === 0 && moved.log === moved.checkpointed
   }
 
   #moment(): Moment {
@@ -180,7 +182,7 @@ export class Follower {
   #quiet(): Moment | null {
     for (let attempt = 1; attempt <= QUIET_TRIES; attempt += 1) {
       const before = this.#dataVersion()
-      const { log, checkpointed } = this.#checkpoint(this.#noop)
+      const { log, checkpointed } = progressOf(this.#noop)
       this.#next.begin()
       const at = process.hrtime.bigint()
       if (this.#dataVersion() === before) return { at, version: before, log, checkpointed }
@@ -202,7 +204,7 @@ export class Follower {
   /** While writers are kept out. */
   #exactly(): Moment {
     const version = this.#dataVersion()
-    const { log, checkpointed } = this.#checkpoint(this.#noop)
+    const { log, checkpointed } = progressOf(this.#noop)
     this.#next.begin()
     return { at: process.hrtime.bigint(), version, log, checkpointed }
   }
@@ -227,11 +229,16 @@ export class Follower {
    * would not do while we wait here.
    */
   #takeLock(): boolean {
-    try {
-      this.#lock.run()
-    } catch (error) {
-      if (isBusy(error)) return false
-      throw error
+    const begun = performance.now()
+    for (;;) {
+      try {
+        this.#lock.run()
+        break
+      } catch (error) {
+        if (!isBusy(error)) throw error
+        if (performance.now() - begun > LOCK_TRY_MS) return false
+      }
+      Atomics.wait(NOTHING, 0, 0, NAP_MS)
     }
     this.#line.note({ locked: true })
     return true
@@ -244,11 +251,5 @@ export class Follower {
 
   #dataVersion(): number {
     return untilFree(() => this.#version.get(), BUSY_MS) ?? Number.NaN
-  }
-
-  #checkpoint(statement: Database.Statement<[], Progress>): Progress {
-    const progress = statement.get()
-    if (!progress) throw new Error('wal_checkpoint gave no row')
-    return progress
   }
 }

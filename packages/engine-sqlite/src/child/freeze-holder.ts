@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3'
 import type { DatabaseFacts, Ticks } from './messages.ts'
+import { type Progress, progressOf } from './mover.ts'
 import { factsOf, type OpenSource } from './open-source.ts'
 import { untilFree } from './until-free.ts'
 import type { Line } from './line.ts'
@@ -24,13 +25,6 @@ export interface Freezer {
   release(): void
   /** Of the log now, also while the reader is in its transaction. */
   progress(): Progress
-}
-
-/** Frames in the write-ahead log, and how many of them lie in the main file. */
-interface Progress {
-  readonly busy: number
-  readonly log: number
-  readonly checkpointed: number
 }
 
 export interface Snapshot {
@@ -73,12 +67,6 @@ export function openFreezer(source: OpenSource, lockWaitMs: number, line: Line):
       end.run()
     },
   }
-}
-
-function progressOf(statement: Database.Statement<[], Progress>): Progress {
-  const progress = statement.get()
-  if (!progress) throw new Error('wal_checkpoint gave no row')
-  return progress
 }
 
 /**

@@ -6,6 +6,7 @@ import { untilReleased } from './follow.ts'
 import { Follower } from './follower.ts'
 import { freeze, openFreezer, type Freezer } from './freeze-holder.ts'
 import { followJournaled } from './journaled.ts'
+import { moveBeside } from './mover.ts'
 import { identityOf, openSource } from './open-source.ts'
 import { goFirst } from './priority.ts'
 import type { Line } from './line.ts'
@@ -38,7 +39,8 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
   }
   if (command.command === 'follow') {
     const { path, lock_wait_ms } = request
-    const follower = new Follower(source, { path, lock_wait_ms, may_move: command.may_move }, line)
+    await using mover = moveBeside(path)
+    const follower = new Follower(source, { path, lock_wait_ms, may_move: true }, line, mover)
     line.report({ report: 'following', file: source.file, page_size: follower.page_size })
     await untilReleased(follower, line, makeCompany(), lock_wait_ms, () => freezer.release())
   } else freezer.release()

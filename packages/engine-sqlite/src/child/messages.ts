@@ -55,8 +55,7 @@ export type Command =
   | { readonly command: 'copy' | 'count' | 'share' | 'free' | 'release' }
   | { readonly command: 'advance' | 'reset' }
   /** The log is followed from now on, beside the state that is frozen, until `thaw` ends that. */
-  | { readonly command: 'follow'; readonly may_move: boolean }
-  | { readonly command: 'thaw' }
+  | { readonly command: 'follow' | 'thaw' }
   /** Everything up to the last `advanced` was read; `hold`: the log is kept from being reset until the next one. */
   | { readonly command: 'read'; readonly hold: boolean }
   | { readonly command: 'integrity' | 'foreign_keys' }
