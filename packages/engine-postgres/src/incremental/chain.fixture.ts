@@ -38,6 +38,13 @@ export class ChainOfBackups {
     return { ...env, context: { ...env.context, server_programs: this.#programs }, ...this.#more, ...more }
   }
 
+  /** The same backups, gone on with from another server of the cluster. */
+  on(url: string): ChainOfBackups {
+    const next = new ChainOfBackups(url, this.#folder, this.#more, this.#programs)
+    next.links.push(...this.links)
+    return next
+  }
+
   async full(): Promise<Link> {
     return await this.#keep((sink) => takeFull(this.env(), sink, never))
   }

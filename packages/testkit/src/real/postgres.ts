@@ -57,6 +57,8 @@ export interface RealPostgres extends AsyncDisposable {
   readonly folder: string
   readonly major: PostgresMajor
   readonly version: string
+  /** Folder of its programs. */
+  readonly bin: string
   readonly how: 'local'
   query(sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]>
   /** What the server logged so far. */
@@ -123,7 +125,7 @@ export async function startRestored(major: PostgresMajor, dataDir: string): Prom
 export async function startStandby(primary: RealPostgres): Promise<RealPostgres> {
   const folder = mkdtempSync(join(tmpdir(), `salvor-pg${primary.major}-standby-`))
   own(folder, 0o700)
-  const standby = new LocalPostgres(primary.major, await postgresPrograms(primary.major), folder)
+  const standby = new LocalPostgres(primary.major, primary.bin, folder)
   try {
     await primary.stop()
     const { status, stderr } = spawnSync('cp', ['-a', primary.dataDir, standby.dataDir], { encoding: 'utf8' })
@@ -160,14 +162,14 @@ class LocalPostgres implements RealPostgres {
   readonly dataDir: string
   port = 0
   version = ''
-  readonly #bin: string
+  readonly bin: string
   #process: PostgresProcess | null = null
 
   constructor(major: PostgresMajor, bin: string, folder: string) {
     this.major = major
     this.folder = folder
     this.dataDir = join(folder, 'data')
-    this.#bin = bin
+    this.bin = bin
   }
   get url(): string {
     return `postgres://postgres@127.0.0.1:${this.port}/postgres`
@@ -195,7 +197,7 @@ class LocalPostgres implements RealPostgres {
   async start(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const port = this.port === 0 ? await freePort() : this.port
-      const server = spawnPostgres(this.#bin, this.dataDir, port, this.#logFile, this.folder)
+      const server = spawnPostgres(this.bin, this.dataDir, port, this.#logFile, this.folder)
       if (await this.#answers(server, port)) {
         this.#process = server
         return
