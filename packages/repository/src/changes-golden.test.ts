@@ -1,31 +1,23 @@
 import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ChangePiece } from '@salvor/shared/vocabulary/change-set'
 import { MemoryStore } from '@salvor/testkit/fakes/memory-store'
 import { expect, test } from 'vitest'
-import { bytes, ID, never, RING, TIME } from './backup.fixture.ts'
-import { parseChangeDocument, serializeChangeDocument } from './change-document.ts'
+import { never, RING } from './backup.fixture.ts'
+import { changeSetFileOf, parseChangeDocument, serializeChangeDocument } from './change-document.ts'
+import { writeChain, writeCompacted } from './change-sets.fixture.ts'
 import { sha256 } from './hash.ts'
 import { readChanges } from './read-changes.ts'
-import { writeChanges } from './write-changes.ts'
 
-/** golden/v1-changes was written once by the first writer of docs/format.md section 16; it keeps stored change sets readable. */
-const GOLDEN = fileURLToPath(new URL('../golden/v1-changes', import.meta.url))
-if (!existsSync(GOLDEN)) {
-  await writeGolden()
-  throw new Error(`${GOLDEN} was written now: look at it, then commit it`)
-}
-const store = new MemoryStore()
-for (const entry of globSync('store/**', { cwd: GOLDEN, withFileTypes: true }).filter((file) => file.isFile())) {
-  const file = join(entry.parentPath, entry.name)
-  store.plant(file.slice(GOLDEN.length + '/store/'.length), readFileSync(file))
-}
-const expected = JSON.parse(readFileSync(join(GOLDEN, 'content.json'), 'utf8')) as Record<string, string>
+/** Each was written once by the first writer of docs/format.md section 16, of its sets or of compacted ones; they keep stored change sets readable. */
+const repositories = [await frozen('v1-changes', writeChain), await frozen('v1-compacted-changes', writeCompacted)]
+const files = repositories.flatMap(({ expected, store }) =>
+  Object.entries(expected).map(([key, sum]) => [key, sum, store] as const),
+)
 
-test.each(Object.entries(expected))(
+test.each(files)(
   'the frozen change set %s opens, and its document is written the same today',
-  async (key, sum) => {
+  async (key, sum, store) => {
     const { body, sha256: document_sha256 } = parseChangeDocument(store.bytes(key), key, RING)
     const { source, base, name } = body
     const chunks: Uint8Array[] = []
@@ -36,59 +28,42 @@ test.each(Object.entries(expected))(
   },
 )
 
-test('nothing in the frozen repository is unknown to this test', () => {
-  expect(store.keys()).toHaveLength(2 * Object.keys(expected).length)
+test('nothing in the frozen repositories is unknown to this test', () => {
+  for (const { store, expected } of repositories) expect(store.keys()).toHaveLength(2 * Object.keys(expected).length)
 })
 
-/** Pages 2 and 7 of a database of 9, as docs/format.md section 12 has them. */
-function pagesContent(): Buffer {
-  const head = '{"format":"salvor-pages","version":1,"page_size":512,"page_count":9,"salt":""}\n'
-  const group = (page: number): Buffer => {
-    const numbers = Buffer.alloc(8)
-    numbers.writeUInt32BE(1, 0)
-    numbers.writeUInt32BE(page, 4)
-    return Buffer.concat([numbers, bytes(512, page)])
+test('a frozen compacted set names the state that it brings by the document that lies beside it', () => {
+  const { store, expected } = repositories[1]!
+  const documents = Object.keys(expected).map((key) => parseChangeDocument(store.bytes(key), key, RING))
+  const compacted = documents.filter(({ body }) => body.brings_state_of !== undefined)
+  expect(compacted).toHaveLength(1)
+  const { body } = compacted[0]!
+  const last = documents.find(({ sha256: document }) => document === body.brings_state_of)!.body
+  const { name, brings_state_of } = changeSetFileOf(body, compacted[0]!.sha256)
+  expect([name.endsWith('-compacted'), brings_state_of]).toEqual([true, body.brings_state_of])
+  expect([body.to_at, body.page_count, body.position]).toEqual([last.to_at, last.page_count, last.position])
+})
+
+async function frozen(name: string, write: (made: MemoryStore) => Promise<Record<string, string>>) {
+  const folder = fileURLToPath(new URL(`../golden/${name}`, import.meta.url))
+  const store = new MemoryStore()
+  for (const entry of globSync('store/**', { cwd: folder, withFileTypes: true }).filter((file) => file.isFile())) {
+    const file = join(entry.parentPath, entry.name)
+    store.plant(file.slice(folder.length + '/store/'.length), readFileSync(file))
   }
-  return Buffer.concat([Buffer.from(head), group(2), group(7), Buffer.alloc(4)])
+  const list = join(folder, 'content.json')
+  if (existsSync(list)) return { store, expected: JSON.parse(readFileSync(list, 'utf8')) as Record<string, string> }
+  void writeFrozen(folder, write)
+  await writeFrozen(folder, write)
+  throw new Error(`${folder} was written now: look at it, then commit it`)
 }
 
-async function writeGolden(): Promise<void> {
+async function writeFrozen(folder: string, write: Parameters<typeof frozen>[1]): Promise<void> {
   const made = new MemoryStore()
-  const content: Record<string, string> = {}
-  const plain = pagesContent()
-  const counts = { page_size: 512, page_count: 9, pages: 2 }
-  const first: ChangePiece = {
-    base: ID,
-    method: 'scan',
-    stands_on: 'base',
-    previous: null,
-    lost: null,
-    ...counts,
-    from_at: '2025-11-27T20:39:00.000000Z',
-    to_at: '2025-11-27T20:39:30.294774Z',
-    state_sha256: 'cd'.repeat(32),
-    position: null,
-  }
-  const rules = { store: made, keyring: RING, allowPlain: false, level: 1, source: 'clinic', id: ID }
-  const common = { ...rules, timestamp: TIME, tool_version: '0.1.0', content: () => [plain] }
-  const { document_sha256 } = await writeChanges({ ...common, encrypt: true, piece: first }, never)
-  const second: ChangePiece = {
-    base: ID,
-    method: 'log',
-    stands_on: 'previous',
-    previous: document_sha256,
-    lost: null,
-    ...counts,
-    from_at: '2025-11-27T20:39:40.000000Z',
-    to_at: '2025-11-27T20:39:41.000001Z',
-    state_sha256: null,
-    position: 'wal 4711 00112233445566ff 12 1 4294967295',
-  }
-  await writeChanges({ ...common, encrypt: false, piece: second }, never)
+  const content = await write(made)
   for (const key of made.keys()) {
-    mkdirSync(dirname(join(GOLDEN, 'store', key)), { recursive: true })
-    writeFileSync(join(GOLDEN, 'store', key), made.bytes(key))
-    if (key.endsWith('.json')) content[key] = sha256(plain)
+    mkdirSync(dirname(join(folder, 'store', key)), { recursive: true })
+    writeFileSync(join(folder, 'store', key), made.bytes(key))
   }
-  writeFileSync(join(GOLDEN, 'content.json'), `${JSON.stringify(content, null, 2)}\n`)
+  writeFileSync(join(folder, 'content.json'), `${JSON.stringify(content, null, 2)}\n`)
 }

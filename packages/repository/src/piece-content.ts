@@ -1,4 +1,4 @@
-import { createCipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { z } from 'zod'
@@ -6,8 +6,9 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
 import { Base64 } from './canonical-json.ts'
-import { IV_BYTES, keyCommitment, newDataKey } from './encrypt.ts'
+import { IV_BYTES, keyCommitment, newDataKey, SegmentCipher } from './encrypt.ts'
 import { FRAME_BYTES, MAX_FRAME_BYTES, storedBound } from './frames.ts'
+import { freeBuffer } from './free-buffer.ts'
 import { sha256 } from './hash.ts'
 import { Sha256 } from './manifest.ts'
 import { finishObject } from './put-object.ts'
@@ -15,10 +16,11 @@ import { finishObject } from './put-object.ts'
 const compress = promisify(zlib.zstdCompress)
 /** Frames that are compressed side by side, by threads of the process. */
 const AT_ONCE = 4
-/** Of a frame that is compressed: fewer rounds between the loop and its threads than with Node's 16 to 64 kB. */
-const CHUNK = 256 << 10
 /** Pieces above this get the largest frames, so that their list stays small. */
 const LARGE_PIECE = 256 << 20
+/** Pieces up to this, the set of a second, get frames that the loop compresses by itself, in half a millisecond each: threads double the cost. */
+const SMALL_PIECE = 4 << 20
+const SMALL_FRAME_BYTES = 512 << 10
 const MAX_FRAMES = 512
 /** Plain bytes of one piece at most. */
 export const MAX_PIECE_BYTES: number = MAX_FRAMES * MAX_FRAME_BYTES
@@ -85,6 +87,7 @@ export interface ContentRequest {
 
 /** Frames of a piece that will have about so many plain bytes. */
 export function frameBytesFor(plainBytes: number): number {
+  if (plainBytes <= SMALL_PIECE) return SMALL_FRAME_BYTES
   return plainBytes > LARGE_PIECE ? MAX_FRAME_BYTES : FRAME_BYTES
 }
 
@@ -93,8 +96,8 @@ export async function writeContent(request: ContentRequest, key: string, signal:
   const { store, keyring, source, id, level, frame_bytes = FRAME_BYTES } = request
   const dataKey = request.encrypt ? newDataKey() : null
   const iv = randomBytes(IV_BYTES)
-  const cipher = dataKey && createCipheriv('aes-256-gcm', dataKey, iv)
-  const writer = await store.create(key, {}, signal)
+  const cipher = dataKey && new SegmentCipher(dataKey, iv)
+  const writer = await store.create(key, { hashed: true }, signal)
   try {
     const mac = createHmac('sha256', macKey(request))
     const hash = createHash('sha256')
@@ -104,13 +107,15 @@ export async function writeContent(request: ContentRequest, key: string, signal:
     for await (const frame of compressed(request.content(), frame_bytes, level)) {
       mac.update(frame.plain)
       source_bytes += frame.plain.length
-      const stored = cipher ? cipher.update(frame.stored) : frame.stored
+      const { stored } = frame
+      cipher?.encrypt(stored)
       hash.update(stored)
       size_bytes += stored.length
-      frames.push({ bytes: stored.length, sha256: sha256(stored) })
+      // What is hashed so far is the first frame, and most pieces have no other.
+      frames.push({ bytes: stored.length, sha256: frames.length === 0 ? hash.copy().digest('hex') : sha256(stored) })
       await writer.write(stored)
     }
-    cipher?.final()
+    const tag = cipher?.tag()
     const checksum_sha256 = hash.digest('hex')
     await finishObject(store, writer, size_bytes, checksum_sha256)
     return {
@@ -126,7 +131,7 @@ export async function writeContent(request: ContentRequest, key: string, signal:
         key_commitment: keyCommitment(dataKey, id),
         key_wrap: 'rsa-oaep-sha256',
         iv: iv.toString('hex'),
-        tag: cipher!.getAuthTag().toString('hex'),
+        tag: tag!.toString('hex'),
         wrapped: [...keyring.wrap(dataKey, source, 'full')],
       },
     }
@@ -162,43 +167,59 @@ interface Frame {
   readonly stored: Buffer
 }
 
-/** Frames in order, several compressed ahead; empty content is one frame. The plain bytes of one are others' once the next is asked for. */
+/** Frames in order, large ones compressed ahead by threads; empty content is one frame. The bytes of one are others' once the next is asked for. */
 async function* compressed(
   content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   frameBytes: number,
   level: number,
 ): AsyncGenerator<Frame> {
-  const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = zlib.constants
-  const params = { [ZSTD_c_compressionLevel]: level, [ZSTD_c_checksumFlag]: 1 }
   const ahead: Promise<Frame>[] = []
   const start = (plain: Buffer): void => {
-    const work = compress(plain, { params, chunkSize: CHUNK }).then((stored) => ({ plain, stored }))
+    const work = compress(plain, optionsFor(plain, level)).then((stored) => ({ plain, stored }))
     work.catch(() => undefined)
     ahead.push(work)
   }
   let any = false
   for await (const plain of framesOf(content, frameBytes)) {
     any = true
-    start(plain)
-    if (ahead.length >= AT_ONCE) yield* used(await ahead.shift()!)
+    if (frameBytes <= SMALL_FRAME_BYTES) yield* used(compressedHere(plain, level))
+    else {
+      start(plain)
+      if (ahead.length >= AT_ONCE) yield* used(await ahead.shift()!)
+    }
   }
-  if (!any) start(Buffer.alloc(0))
+  if (!any) yield compressedHere(Buffer.alloc(0), level)
   for (const work of ahead) yield* used(await work)
 }
 
-/** Buffers that serve again, whichever piece they served: a megabyte for each tail of a stream is what makes Node collect garbage. */
-const free: Buffer[] = []
+function compressedHere(plain: Buffer, level: number): Frame {
+  return { plain, stored: zlib.zstdCompressSync(plain, optionsFor(plain, level)) }
+}
+
+/** Room for all of it, so that there is one round. */
+function optionsFor(plain: Buffer, level: number): zlib.ZstdOptions {
+  const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = zlib.constants
+  const params = { [ZSTD_c_compressionLevel]: level, [ZSTD_c_checksumFlag]: 1 }
+  return { params, chunkSize: storedBound(plain.length) }
+}
+
+/** Buffers that serve again, whichever piece they served: dead ones are what makes Node collect the garbage of its whole heap. */
+const free = new Map<number, Buffer[]>([
+  [SMALL_FRAME_BYTES, []],
+  [FRAME_BYTES, []],
+])
 const MOST_FREE = 8
 
 function take(bytes: number): Buffer {
-  const buffer = bytes === FRAME_BYTES ? free.pop() : undefined
-  return buffer ?? Buffer.allocUnsafeSlow(bytes)
+  return free.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes)
 }
 
 function* used(frame: Frame): Generator<Frame> {
   yield frame
+  freeBuffer(frame.stored)
   const { buffer } = frame.plain
-  if (buffer.byteLength === FRAME_BYTES && free.length < MOST_FREE) free.push(Buffer.from(buffer))
+  const others = free.get(buffer.byteLength)
+  if (others !== undefined && others.length < MOST_FREE) others.push(Buffer.from(buffer))
 }
 
 async function* framesOf(

@@ -44,7 +44,7 @@ export class LocalStore implements Store {
     try {
       const path = await this.#place.prepare(key)
       const temporary = await openTemporary(await this.#place.root())
-      await this.#sweepOnce((await temporary.handle.stat()).mtimeMs)
+      if (!this.#swept) await this.#sweepOnce((await temporary.handle.stat()).mtimeMs)
       return new LocalWriter(this.#place, { key, path, temporary, hashed: options.hashed === true }, this.#room, signal)
     } catch (error) {
       throw this.#place.failure(`write ${key}`, error)

@@ -54,6 +54,14 @@ export class Place {
   /** The same, and makes what is missing: folders of mode 0700. */
   async prepare(key: string): Promise<string> {
     assertObjectKey(key)
+    if (this.#root !== null && this.#durable.has(dirname(join(this.#root, key)))) {
+      // It was there a moment ago.
+      const there = await this.locate(key).catch((error: unknown) => {
+        if (isMissing(error)) return null
+        throw error
+      })
+      if (there !== null) return there
+    }
     await mkdir(this.path, { recursive: true, mode: 0o700 })
     const root = await this.root()
     let folder = root

@@ -3,6 +3,9 @@ import { open, type FileHandle } from 'node:fs/promises'
 import type { ReadBackProof } from './read-back-proof.ts'
 
 const CHUNK = 1024 * 1024
+/** Buffers that serve again: where objects are written every second, dead ones make Node collect the garbage of its whole heap. */
+const free: Buffer[] = []
+const MOST_FREE = 4
 
 /**
  * Makes what was written durable and reads it back through a second opening, stretch by stretch behind the writer: so
@@ -12,7 +15,7 @@ export class ReadBack {
   readonly #writing: FileHandle
   readonly #path: string
   readonly #proof: ReadBackProof
-  #buffer = Buffer.alloc(0)
+  #buffer: Buffer | null = null
   #reading: FileHandle | null = null
   #work: Promise<void> = Promise.resolve()
   #done = 0
@@ -50,19 +53,19 @@ export class ReadBack {
     await this.#work.catch(() => undefined)
     await this.#reading?.close()
     this.#reading = null
+    if (this.#buffer !== null && free.length < MOST_FREE) free.push(this.#buffer)
+    this.#buffer = null
   }
 
   async #stretch(size: number, last: boolean): Promise<void> {
     await (last ? this.#writing.sync() : this.#writing.datasync())
     this.#reading ??= await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW)
-    // Most objects are small, and many are written.
-    const wanted = Math.min(CHUNK, size - this.#done)
-    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafe(wanted)
+    const buffer = (this.#buffer ??= free.pop() ?? Buffer.allocUnsafeSlow(CHUNK))
     while (this.#done < size) {
-      const length = Math.min(this.#buffer.length, size - this.#done)
-      const { bytesRead } = await this.#reading.read(this.#buffer, 0, length, this.#done)
+      const length = Math.min(buffer.length, size - this.#done)
+      const { bytesRead } = await this.#reading.read(buffer, 0, length, this.#done)
       if (bytesRead === 0) return
-      this.#proof.seen(this.#buffer.subarray(0, bytesRead))
+      this.#proof.seen(buffer.subarray(0, bytesRead))
       this.#done += bytesRead
     }
   }

@@ -1,4 +1,4 @@
-import { link, unlink, type FileHandle } from 'node:fs/promises'
+import { link, lstat, unlink, type FileHandle } from 'node:fs/promises'
 import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ObjectWriter, StoredObject } from '@salvor/shared/ports/store'
@@ -98,8 +98,8 @@ export class LocalWriter implements ObjectWriter {
   }
 
   async #seen(stored: StoredObject): Promise<void> {
-    await using handle = await this.#place.openObject(this.#key)
-    if ((await handle.stat()).size !== stored.size) throw this.#differs('its size is not the one written')
+    const { size } = await lstat(this.#path)
+    if (size !== stored.size) throw this.#differs('its size is not the one written')
   }
 
   /** What lies there may come from a writer that was killed before it made it durable. */

@@ -20,6 +20,8 @@ import { parsePosition, positionText, WalFile } from './wal-file.ts'
 
 const SETTLE_MS = 10_000
 const RESET_TRIES = 4
+/** A look that comes a little early is the one at which a set is due. */
+const EARLY_MS = 100
 
 export interface LogStreamScene {
   readonly site: Site
@@ -195,7 +197,7 @@ class LogStream implements AsyncDisposable {
   }
 
   #flush(): void {
-    const due = performance.now() - this.#flushedAt >= this.#scene.request.every_ms
+    const due = performance.now() - this.#flushedAt >= this.#scene.request.every_ms - EARLY_MS
     if (this.#pending.isEmpty || !due || this.#storer.isBusy) return
     const { page_size } = this.#parts
     const set = this.#pending

@@ -1,11 +1,30 @@
 const CHUNK_BYTES = 128 << 10
 
+/**
+ * Chunks that serve again, whichever set they served: dead ones, a few megabytes a second, make Node collect the garbage of its whole heap, which
+ * costs more than all else that is done for a set.
+ */
+const free: Buffer[] = []
+/** What two sets take at most: one is filled while the other is stored. */
+const MOST_FREE = 64
+
+/** The bytes are whatever was there before. */
+export function takeChunk(): Buffer {
+  return free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+}
+
+/** Nobody uses it, or a part of it, any more. */
+export function giveChunk(chunk: Buffer): void {
+  if (free.length < MOST_FREE) free.push(chunk)
+}
+
 /** Images of pages, each in its newest form, as far as a few megabytes hold them. */
 export class PageMemory {
   readonly #page_size: number
   readonly #most: number
   readonly #places = new Map<number, Buffer>()
-  #chunk = Buffer.alloc(0)
+  #chunks: Buffer[] = []
+  #room: Buffer = Buffer.alloc(0)
 
   constructor(pageSize: number, mostBytes: number) {
     this.#page_size = pageSize
@@ -19,7 +38,7 @@ export class PageMemory {
     return place !== null
   }
 
-  /** Undefined: it was not kept. */
+  /** Undefined: it was not kept. Valid until `clear`. */
   at(page: number): Buffer | undefined {
     return this.#places.get(page)
   }
@@ -30,15 +49,19 @@ export class PageMemory {
 
   clear(): void {
     this.#places.clear()
-    this.#chunk = Buffer.alloc(0)
+    for (const chunk of this.#chunks) giveChunk(chunk)
+    this.#chunks = []
+    this.#room = Buffer.alloc(0)
   }
 
   #newPlace(page: number): Buffer | null {
     if (this.#places.size >= this.#most) return null
-    if (this.#chunk.length < this.#page_size)
-      this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, this.#page_size))
-    const place = this.#chunk.subarray(0, this.#page_size)
-    this.#chunk = this.#chunk.subarray(this.#page_size)
+    if (this.#room.length < this.#page_size) {
+      this.#room = takeChunk()
+      this.#chunks.push(this.#room)
+    }
+    const place = this.#room.subarray(0, this.#page_size)
+    this.#room = this.#room.subarray(this.#page_size)
     this.#places.set(page, place)
     return place
   }

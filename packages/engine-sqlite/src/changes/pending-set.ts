@@ -5,7 +5,7 @@ import { PageSet } from '../pages/page-set.ts'
 import { groupHead, headLine } from '../pages/page-stream.ts'
 import { withFullDisk } from '../scratch-copy.ts'
 import type { PageTaker } from './log-follower.ts'
-import { PageMemory } from './page-memory.ts'
+import { giveChunk, PageMemory, takeChunk } from './page-memory.ts'
 
 const readAt = promisify(read)
 const RUN_BYTES = 1 << 20
@@ -96,8 +96,37 @@ export class PendingSet implements PageTaker, AsyncDisposable {
     return count
   }
 
-  /** As docs/format.md section 12 has it. */
-  async *content(): AsyncGenerator<Uint8Array> {
+  /** As docs/format.md section 12 has it. A chunk is valid until the next one is asked for. */
+  content(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+    return this.#fd === null ? this.#inMemory() : this.#spooled()
+  }
+
+  /** One group of all pages, in pieces of a buffer that serves for all of them. */
+  *#inMemory(): Generator<Uint8Array> {
+    const { page_size, page_count } = this
+    yield headLine({ page_size, page_count, digesting: null })
+    const runs = [...this.#runs(Number.POSITIVE_INFINITY)]
+    if (runs.length > 0) yield groupHead(runs)
+    const chunk = takeChunk()
+    try {
+      let filled = 0
+      for (const { first, count } of runs)
+        for (let page = first; page < first + count; page += 1) {
+          if (filled + page_size > chunk.length) {
+            yield chunk.subarray(0, filled)
+            filled = 0
+          }
+          chunk.set(this.#memory.at(page)!, filled)
+          filled += page_size
+        }
+      if (filled > 0) yield chunk.subarray(0, filled)
+    } finally {
+      giveChunk(chunk)
+    }
+    yield Buffer.alloc(4)
+  }
+
+  async *#spooled(): AsyncGenerator<Uint8Array> {
     const { page_size, page_count } = this
     yield headLine({ page_size, page_count, digesting: null })
     for await (const { first, count, pages } of this.#images()) {

@@ -1,13 +1,15 @@
 import { constants, read } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { addedTo, type Checksum } from './frame-checksum.ts'
+import { type Checksum, RunningChecksum } from './frame-checksum.ts'
 
 const readAt = promisify(read)
 const HEADER_BYTES = 32
 const FRAME_HEADER_BYTES = 24
-/** Kept from one look to the next. */
-const CHUNK_BYTES = 256 << 10
+/** Read at a time, by whoever reads: one at a time, mostly. */
+const CHUNK_BYTES = 1 << 20
+const free: Buffer[] = []
+const MOST_FREE = 4
 const LITTLE = 0x377f0682
 const BIG = 0x377f0683
 
@@ -36,7 +38,6 @@ export class WalFile implements AsyncDisposable {
   readonly #path: string
   readonly #page_size: number
   #handle: FileHandle | null = null
-  #chunk = Buffer.alloc(0)
 
   constructor(databasePath: string, pageSize: number) {
     this.#path = `${databasePath}-wal`
@@ -102,27 +103,35 @@ export class WalFile implements AsyncDisposable {
     const same = from?.salts === salts
     if (same && from.frames > to) throw new LogBroken('it became shorter')
     if (same && from.frames === to) return { position: from, page_count: 0 }
-    let checksum = same ? from.checksum : generation.checksum
+    const sum = new RunningChecksum(same ? from.checksum : generation.checksum, big_endian)
     let frames = same ? from.frames : 0
     let page_count = 0
     const size = this.frameBytes
     const both = [countOf(salts), Number.parseInt(salts.slice(8), 16)] as const
-    if (this.#chunk.length === 0)
-      this.#chunk = Buffer.allocUnsafeSlow(Math.max(1, Math.floor(CHUNK_BYTES / size)) * size)
-    const chunk = this.#chunk
-    while (frames < to) {
-      const bytes = chunk.subarray(0, Math.min(chunk.length, (to - frames) * size))
-      await this.#fill(bytes, HEADER_BYTES + frames * size)
-      for (let at = 0; at < bytes.length; at += size) {
-        const frame = bytes.subarray(at, at + size)
-        checksum = checked(frame, both, checksum, big_endian, frames + 1)
-        page_count = frame.readUInt32BE(4)
-        onPage(frame.readUInt32BE(0), frame.subarray(FRAME_HEADER_BYTES))
-        frames += 1
+    const chunk = free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    const most = Math.floor(chunk.length / size)
+    const words = new Int32Array(chunk.buffer, chunk.byteOffset, chunk.length >> 2)
+    try {
+      while (frames < to) {
+        const count = Math.min(most, to - frames)
+        await this.#fill(chunk.subarray(0, count * size), HEADER_BYTES + frames * size)
+        for (let at = 0; at < count * size; at += size) {
+          frames += 1
+          const own = chunk.readUInt32BE(at + 8) === both[0] && chunk.readUInt32BE(at + 12) === both[1]
+          if (!own) throw new LogBroken(`frame ${frames} is of another log`)
+          sum.add(words, at >> 2, (at >> 2) + 2)
+          sum.add(words, (at + FRAME_HEADER_BYTES) >> 2, (at + size) >> 2)
+          if (sum.a !== chunk.readUInt32BE(at + 16) || sum.b !== chunk.readUInt32BE(at + 20))
+            throw new LogBroken(`frame ${frames} does not match its checksum`)
+          page_count = chunk.readUInt32BE(at + 4)
+          onPage(chunk.readUInt32BE(at), chunk.subarray(at + FRAME_HEADER_BYTES, at + size))
+        }
       }
+    } finally {
+      if (free.length < MOST_FREE) free.push(chunk)
     }
     if (page_count === 0) throw new LogBroken(`frame ${to} does not end a transaction`)
-    return { position: { salts, frames, checksum }, page_count }
+    return { position: { salts, frames, checksum: sum.value }, page_count }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -136,7 +145,9 @@ export class WalFile implements AsyncDisposable {
     const magic = bytes.readUInt32BE(0)
     if (magic !== LITTLE && magic !== BIG) throw new LogBroken('it has no header')
     const big_endian = magic === BIG
-    const checksum = addedTo({ a: 0, b: 0 }, bytes.subarray(0, 24), big_endian)
+    const sum = new RunningChecksum({ a: 0, b: 0 }, big_endian)
+    sum.add(new Int32Array(bytes.buffer, 0, 6), 0, 6)
+    const checksum = sum.value
     if (checksum.a !== bytes.readUInt32BE(24) || checksum.b !== bytes.readUInt32BE(28))
       throw new LogBroken('its header is damaged')
     const page_size = bytes.readUInt32BE(8)
@@ -187,21 +198,6 @@ export class WalFile implements AsyncDisposable {
       throw error
     }
   }
-}
-
-function checked(
-  frame: Buffer,
-  salts: readonly [number, number],
-  before: Checksum,
-  bigEndian: boolean,
-  number: number,
-): Checksum {
-  const own = frame.readUInt32BE(8) === salts[0] && frame.readUInt32BE(12) === salts[1]
-  if (!own) throw new LogBroken(`frame ${number} is of another log`)
-  const head = addedTo(before, frame.subarray(0, 8), bigEndian)
-  const sum = addedTo(head, frame.subarray(FRAME_HEADER_BYTES), bigEndian)
-  if (sum.a === frame.readUInt32BE(16) && sum.b === frame.readUInt32BE(20)) return sum
-  throw new LogBroken(`frame ${number} does not match its checksum`)
 }
 
 /** The first salt: SQLite adds one where it begins the log anew, and draws the other. */

@@ -34,7 +34,7 @@ export interface ChangeProgress {
 export interface ChangeSink {
   /** The newest backup that pages can be compared with, its digests in a file until the next call. Null: there is none yet. */
   base(): Promise<ParentBackup | null>
-  /** Resolves when the set is durable in a store and in the catalog: only then does it count. */
+  /** Resolves when the set is durable in a store and in the catalog: only then does it count. A chunk of content is valid until the next is asked for. */
   store(
     piece: Omit<ChangePiece, 'previous'>,
     content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
