@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { openCatalog } from '@salvor/catalog/open-catalog'
 import { KEYRING_VARIABLE } from '@salvor/runtime/config/load-config'
-import { openRuntime, type Runtime } from '@salvor/runtime/open-runtime'
+import { openRuntime, type Runtime, type RuntimeOptions } from '@salvor/runtime/open-runtime'
 import type { Command } from 'commander'
 
 /** Options that every command takes. */
@@ -18,8 +18,9 @@ export function globalOptions(command: Command): GlobalOptions {
 export interface CommandNeeds {
   /** Another keyring file than the configured one. */
   readonly keys?: string | undefined
-  /** The task that the command is about to run. */
-  readonly expects?: string
+  /** The task that the command is about to run; `here`: in its own process. */
+  readonly expects?: NonNullable<RuntimeOptions['expects']>
+  readonly here?: boolean
 }
 
 /** The environment of a command whose keyring may be another than the configured one. */
@@ -28,7 +29,6 @@ export function environmentWith(keys: string | undefined): NodeJS.ProcessEnv {
 }
 
 /** Configuration, catalog and adapters for one command, without workers or a queue. */
-export function openForCommand(options: GlobalOptions, { keys, expects }: CommandNeeds = {}): Promise<Runtime> {
-  const env = environmentWith(keys)
-  return openRuntime({ config_file: options.config, env, openCatalog, ...(expects === undefined ? {} : { expects }) })
+export function openForCommand(options: GlobalOptions, { keys, ...expected }: CommandNeeds = {}): Promise<Runtime> {
+  return openRuntime({ config_file: options.config, env: environmentWith(keys), openCatalog, ...expected })
 }

@@ -37,8 +37,8 @@ export async function openFromStore(
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   const env = environmentWith(needs.keys)
   const passing: OpenCatalog = (wish) => openCatalog({ ...wish, url: null, data_dir: folder })
-  const { expects } = needs
-  const common = { env, openCatalog: passing, ...(expects === undefined ? {} : { expects }) }
+  const { keys: _, ...expected } = needs
+  const common = { env, openCatalog: passing, ...expected }
   const block = isStoreUrl(from) ? storeOfUrl(from, env) : null
   const runtime = opened.use(
     block === null

@@ -1,4 +1,5 @@
 import { FramePool } from './frame-pool.ts'
+import { FRAME_BYTES } from './frames.ts'
 import type { Manifest } from './manifest.ts'
 
 /** Threads for one pass over an artifact, and the key that it is opened with. */
@@ -31,9 +32,16 @@ export class Decoders implements AsyncDisposable {
     this.#linger_ms = linger_ms
   }
 
+  /** Starts threads for artifacts as they are written by default: they come up while whoever reads is still busy otherwise. */
+  startAhead(linger_ms: number): void {
+    const compression = { algorithm: 'zstd', level: 1 } as const
+    const pool = FramePool.open({ threads: this.#threads, compression, frameBytes: FRAME_BYTES })
+    this.#keep({ pool, kind: kindOf(compression.algorithm, FRAME_BYTES) }, linger_ms)
+  }
+
   async lend(manifest: Manifest, dataKey: Uint8Array | null): Promise<LentDecoders> {
     const { compression, frame_bytes: frameBytes } = manifest
-    const kind = `${compression.algorithm} ${frameBytes}`
+    const kind = kindOf(compression.algorithm, frameBytes)
     const idle = this.#takeIdle()
     if (idle && idle.kind !== kind) await idle.pool[Symbol.asyncDispose]()
     const pool = idle?.kind === kind ? idle.pool : FramePool.open({ threads: this.#threads, compression, frameBytes })
@@ -52,8 +60,12 @@ export class Decoders implements AsyncDisposable {
   ): Promise<void> {
     pool.memory.key.fill(0)
     if (!good || this.#idle || linger_ms === 0) return pool[Symbol.asyncDispose]()
+    this.#keep({ pool, kind }, linger_ms)
+  }
+
+  #keep(kept: Pick<IdlePool, 'pool' | 'kind'>, linger_ms: number): void {
     const end = setTimeout(() => void this[Symbol.asyncDispose](), linger_ms)
-    this.#idle = { pool, kind, end: end.unref() }
+    this.#idle = { ...kept, end: end.unref() }
   }
 
   #takeIdle(): IdlePool | null {
@@ -63,3 +75,5 @@ export class Decoders implements AsyncDisposable {
     return idle
   }
 }
+
+const kindOf = (algorithm: string, frameBytes: number): string => `${algorithm} ${frameBytes}`

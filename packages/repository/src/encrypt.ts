@@ -62,15 +62,16 @@ export class SegmentCipher {
   }
 }
 
-/** Checks the tag of a segment whose stored bytes pass by; what it decrypts is dropped, frames are opened elsewhere. */
-export class SegmentAuthenticator {
+/** Opens the stored bytes of a segment as they pass by, in order, and checks its tag at the end. */
+export class SegmentOpener {
   readonly #decipher: DecipherGCM
 
   constructor(dataKey: Uint8Array, iv: Uint8Array) {
     this.#decipher = createDecipheriv('aes-256-gcm', dataKey, iv)
   }
-  update(stored: Uint8Array): void {
-    for (const piece of pieces(stored)) freeBuffer(this.#decipher.update(piece))
+  /** Nothing is known of the opened bytes until the stored ones were compared with the index. */
+  open(stored: Uint8Array, into: Buffer): void {
+    inPieces(stored, (piece) => this.#decipher.update(piece), into)
   }
   /** Once, after the last frame. */
   accepts(tag: Uint8Array): boolean {

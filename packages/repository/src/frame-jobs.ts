@@ -35,8 +35,11 @@ export interface DecodeJob {
   readonly plain: number
   /** Hex, as the IV: text stays in the heap of the garbage collector, small buffers would break up the memory of large ones. */
   readonly sha256: string
-  /** Where the frame lies in its segment; null for a plain artifact. The key lies in the shared memory. */
-  readonly cipher: { readonly iv: string; readonly position: number } | null
+  /**
+   * Where the frame lies in its segment; the key lies in the shared memory. `opened`: it is decrypted already, into the slot's output. Null
+   * for a plain artifact.
+   */
+  readonly cipher: { readonly iv: string; readonly position: number } | 'opened' | null
   readonly into: { readonly fd: number; readonly offset: number } | null
 }
 

@@ -84,12 +84,18 @@ function digestPages(slot: number, length: number, page_size: number): void {
 function decode(job: DecodeJob): number {
   const stored = memory.input(job.slot).subarray(0, job.stored)
   if (hash('sha256', stored, 'hex') !== job.sha256) throw new Failed('digest', '')
-  const compressed = job.cipher ? decrypt(stored, job.cipher, memory.output(job.slot)) : stored
+  const compressed = decrypted(job, stored)
   const plain = guarded('decode', () => decompressFrame(compressed, job.plain, setup.compression.algorithm))
   if (!job.into) copyInto(memory.output(job.slot), plain)
   else writeExactly(job.into.fd, plain, job.into.offset)
   freeBuffer(plain)
   return job.plain
+}
+
+function decrypted({ slot, cipher }: DecodeJob, stored: Uint8Array): Uint8Array {
+  if (cipher === null) return stored
+  const output = memory.output(slot)
+  return cipher === 'opened' ? output.subarray(0, stored.length) : decrypt(stored, cipher, output)
 }
 
 /** AES-256-CTR from the frame's place in its GCM segment: counter block 2 is the segment's first. */

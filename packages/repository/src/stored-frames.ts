@@ -1,7 +1,7 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Store } from '@salvor/shared/ports/store'
 import { openFeed } from './byte-feed.ts'
-import { SegmentAuthenticator } from './encrypt.ts'
+import { SegmentOpener } from './encrypt.ts'
 import type { DecodeJob } from './frame-jobs.ts'
 import { FrameFailure, type FramePool } from './frame-pool.ts'
 import { type ArtifactIndex, plainLength, type Segment } from './frame-table.ts'
@@ -60,8 +60,9 @@ export class StoredFrames {
       })
       if (!arrived) throw corrupt(manifest, key, `it ends within frame ${frame} at offset ${offset}`)
       this.#hash?.update(bytes)
-      const cipher = position.cipher
-      if (!position.advance(bytes)) this.#badTags.push(position.segment)
+      const opened = position.advance(bytes, pool.memory.output(slot))
+      if (opened === 'bad tag') this.#badTags.push(position.segment)
+      const cipher = opened === 'plain' ? null : ('opened' as const)
       const plain = plainLength(frame, manifest)
       const into = fd === null ? null : { fd, offset: frame * manifest.frame_bytes }
       const sha256 = asHex(index.frames.sha256(frame))
@@ -96,36 +97,32 @@ export function frameReason(failure: FrameFailure, { frame, offset }: FrameInFli
   return `frame ${frame} at offset ${offset} ${what}`
 }
 
-/** Where in which segment the next frame lies; authenticates segments as they pass. */
+/** Where in which segment the next frame lies; opens segments as they pass, which is one pass for bytes and tag. */
 class Position {
   segment = 0
   readonly #segments: readonly Segment[]
   readonly #dataKey: Uint8Array | null
   #inSegment = 0
-  #authenticator: SegmentAuthenticator | null = null
+  #opener: SegmentOpener | null = null
 
   constructor(segments: readonly Segment[], dataKey: Uint8Array | null) {
     this.#segments = segments
     this.#dataKey = dataKey
   }
-  get cipher(): DecodeJob['cipher'] {
+  /** Opens the stored bytes of the next frame. `bad tag`: they end a segment whose tag does not fit. */
+  advance(bytes: Uint8Array, into: Buffer): 'plain' | 'opened' | 'bad tag' {
     if (this.#inSegment === this.#segments[this.segment]!.stored) {
       this.segment++
       this.#inSegment = 0
     }
-    const { iv } = this.#segments[this.segment]!
-    return iv && { iv: asHex(iv), position: this.#inSegment }
-  }
-  /** False when these bytes end a segment whose tag does not fit. */
-  advance(bytes: Uint8Array): boolean {
     const { iv, tag, stored } = this.#segments[this.segment]!
     this.#inSegment += bytes.length
-    if (!this.#dataKey || !iv || !tag) return true
-    this.#authenticator ??= new SegmentAuthenticator(this.#dataKey, iv)
-    this.#authenticator.update(bytes)
-    if (this.#inSegment < stored) return true
-    const authenticator = this.#authenticator
-    this.#authenticator = null
-    return authenticator.accepts(tag)
+    if (!this.#dataKey || !iv || !tag) return 'plain'
+    this.#opener ??= new SegmentOpener(this.#dataKey, iv)
+    this.#opener.open(bytes, into)
+    if (this.#inSegment < stored) return 'opened'
+    const opener = this.#opener
+    this.#opener = null
+    return opener.accepts(tag) ? 'opened' : 'bad tag'
   }
 }

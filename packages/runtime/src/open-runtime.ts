@@ -4,6 +4,7 @@ import type { Ids } from '@salvor/shared/ports/clock'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Log } from '@salvor/shared/ports/log'
 import type { Deps } from '@salvor/shared/ports/service'
+import type { Tasks } from '@salvor/shared/ports/tasks'
 import { installedAdapters, type Adapters } from './adapters/installed-adapters.ts'
 import { announceCommits, type CommittedWork } from './announce-commits.ts'
 import { systemClock, systemIds } from './clock.ts'
@@ -15,6 +16,7 @@ import { holdLease } from './lease.ts'
 import { createLog, type LogLevel } from './log.ts'
 import { openedAdapters, type OpenedAdapters } from './opened-adapters.ts'
 import { forkTasks } from './task-process.ts'
+import type { TaskName } from './tasks/perform-task.ts'
 
 /** The caller brings the catalog: this package knows the port only. */
 export type OpenCatalog = (options: {
@@ -36,8 +38,10 @@ export interface RuntimeOptions {
   readonly log?: Log
   /** Limit of a task's JavaScript heap; buffers come on top. */
   readonly max_old_space_mb?: number
-  /** The first task that is sure to come: its process starts while the rest is opened. */
-  readonly expects?: string
+  /** The first task that is sure to come: its process, or its threads, start while the rest is opened. */
+  readonly expects?: TaskName
+  /** It runs in this process, and so must not touch a SQLite file that something else here may have open. */
+  readonly here?: boolean
 }
 
 /** Configuration, catalog and adapters of a process. */
@@ -78,7 +82,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const log =
     options.log ?? createLog({ level, secrets: () => config.secrets, facts: { process: service, pid: process.pid } })
   const { data_dir } = config.settings
-  const tasks = opened.use(
+  const forked = opened.use(
     forkTasks({
       config: () => config,
       env,
@@ -87,7 +91,12 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       log_level: level,
     }),
   )
-  if (options.expects !== undefined) tasks.warmUp(options.expects)
+  const { expects, here = false } = options
+  let tasks: Tasks = forked
+  if (expects !== undefined && here) {
+    const { tasksHere } = await import('./tasks/tasks-here.ts')
+    tasks = opened.use(tasksHere(new Set([expects]), forked, { config: () => config, clock: systemClock, log }))
+  } else if (expects !== undefined) forked.warmUp(expects)
   const base = await options.openCatalog({ url: config.catalog_url, data_dir, ids: systemIds, holderAlive })
   opened.defer(() => base.close())
   const listeners: ((work: CommittedWork) => void)[] = []

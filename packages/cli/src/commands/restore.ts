@@ -39,7 +39,9 @@ export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
 export async function restore(what: string, options: RestoreOptions, signal: AbortSignal): Promise<Answer> {
   const streams = options.to === STREAM
   if (streams) assertStream(options)
-  const needs = { keys: options.keys, ...(options.plan || streams ? {} : { expects: 'restore' }) }
+  // A server that is started wants a process group of its own; what is replaced may be a database that this process has open.
+  const here = !options.inPlace && !options.start
+  const needs = { keys: options.keys, ...(options.plan || streams ? {} : { expects: 'restore' as const, here }) }
   const knows = (known: Runtime) => knowsIn(known, what, options.backup, options.from)
   await using runtime = await openWithFrom(options, options.from, needs, knows, signal)
   const from = storeIn(runtime, options.from)

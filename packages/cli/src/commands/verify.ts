@@ -43,7 +43,7 @@ export async function verify(
   options: VerifyOptions,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const needs = { keys: options.keys, expects: options.level === 'restore' ? 'prove' : 'inspect' }
+  const needs = { keys: options.keys, expects: options.level === 'restore' ? 'prove' : 'inspect' } as const
   const knows = async (known: Runtime): Promise<boolean> => {
     const asked = await chosen(known, which, source).catch(() => [])
     return asked.some((backup) => backup.copies.some((copy) => copy.store === options.from))

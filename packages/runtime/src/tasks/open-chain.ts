@@ -9,7 +9,7 @@ import { openArtifact, type OpenArtifact } from '@salvor/repository/read-artifac
 import { assertSource, openStore, type TaskContext } from './task-context.ts'
 
 /** Threads wait so long for the next link. */
-const LINGER_MS = 100
+export const LINGER_MS = 100
 
 /** A full and the incrementals on it, ready to be restored. Stores are open until it is disposed. */
 export interface OpenChain extends AsyncDisposable {
@@ -32,7 +32,7 @@ export async function openChain(
   if (!first) throw new SalvorError('INTERNAL', { what: 'a chain without a full' })
   await using opened = new AsyncDisposableStack()
   const { threads } = context.config
-  const decoders = opened.use(new Decoders(threads, LINGER_MS))
+  const decoders = context.decoders ?? opened.use(new Decoders(threads, LINGER_MS))
   const request = async (address: CopyAddress) => {
     const { store } = opened.use(await openStore(context, address.store))
     const { manifest_key, manifest_sha256 } = address

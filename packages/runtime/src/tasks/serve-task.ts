@@ -1,17 +1,16 @@
-import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
+import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import { installedAdapters, type Adapters } from '../adapters/installed-adapters.ts'
 import { systemClock } from '../clock.ts'
 import { parseConfig } from '../config/load-config.ts'
 import type { LoadedConfig } from '../config/loaded-config.ts'
 import { createLog } from '../log.ts'
-import { createRedactor } from '../redact.ts'
+import { cleanFailure } from './clean-failure.ts'
 import type { PerformTask } from './perform-task.ts'
 import { removeTree } from './remove-tree.ts'
 import type { TaskOrder, TaskReport } from './task-messages.ts'
-import { throttleProgress } from './throttled-progress.ts'
+import { REPORT_EVERY_MS, throttleProgress } from './throttled-progress.ts'
 
-const REPORT_EVERY_MS = 200
 /** Time to clean up once the service is gone: it can kill nobody any more. */
 const ORPHAN_MS = 10_000
 
@@ -39,7 +38,7 @@ export function serveTask(perform: PerformTask, adapters: Adapters = installedAd
       if (process.connected) process.send!(report)
       else void leave(order.scratch_dir)
     }
-    const fail = (error: unknown): void => end(failure(error, secrets))
+    const fail = (error: unknown): void => end({ kind: 'failed', ...cleanFailure(error, secrets) })
     process.on('uncaughtException', fail)
     process.on('unhandledRejection', fail)
     const work = async (): Promise<void> => {
@@ -75,19 +74,6 @@ async function obey(
     const known = error instanceof SalvorError
     log[known ? 'debug' : 'error']({ error }, known ? 'the task failed' : 'a bug ended the task')
     throw error
-  }
-}
-
-/** What crosses to the service. Facts are clean by promise; a driver's words may still have come into them. */
-function failure(thrown: unknown, secrets: () => readonly string[]): TaskReport {
-  const error = asSalvorError(thrown)
-  const redactor = createRedactor(secrets)
-  const { code, message, hint, retryable } = error.toFailure()
-  const facts = Object.entries(error.facts).map(([name, value]) => [name, redactor.text(value)])
-  return {
-    kind: 'failed',
-    failure: { code, message: redactor.text(message), hint: redactor.text(hint), retryable },
-    facts: Object.fromEntries(facts) as Record<string, string>,
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Decoders } from '@salvor/repository/decoders'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Clock } from '@salvor/shared/ports/clock'
 import type { ByteSink, Engine, EngineContext } from '@salvor/shared/ports/engine'
@@ -20,6 +21,8 @@ export interface TaskContext {
   readonly signal: AbortSignal
   /** Where a restore to `-` goes. Absent: nowhere. */
   readonly output?: ByteSink | undefined
+  /** Threads that were started ahead. */
+  readonly decoders?: Decoders | undefined
 }
 
 export type TaskBody<K extends keyof TaskTable> = (

@@ -1,5 +1,8 @@
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 
+/** How often whoever runs a task hears of it. */
+export const REPORT_EVERY_MS = 200
+
 /**
  * Lets a report through at once when the phase changes, else at most every `everyMs`, always the newest. `send` calls back
  * when the receiver can take another: a slow one costs reports, never memory.
