@@ -1,3 +1,4 @@
+import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import type { CompressionChoice } from '@salvor/shared/vocabulary/source'
 
@@ -13,6 +14,8 @@ export function storedBound(plainBytes: number): number {
 }
 
 const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag, ZSTD_d_windowLogMax } = zlib.constants
+const ZSTD_LIMITS = { [ZSTD_d_windowLogMax]: 23 }
+const zstdDecompress = promisify(zlib.zstdDecompress)
 
 /**
  * One frame, opened by `zstd -d` or `gzip -d`. One-shot and single-threaded on purpose: in Node 24 zstd streams with
@@ -31,14 +34,26 @@ export function decompressFrame(
   plainBytes: number,
   algorithm: CompressionChoice['algorithm'],
 ): Buffer {
-  // A little more room than is needed: when the output fills its buffer to the last byte, zlib takes a second one to look for more.
-  const limits = { maxOutputLength: Math.max(1, plainBytes), chunkSize: plainBytes + 64 }
+  const limits = limitsOf(plainBytes)
   const plain =
     algorithm === 'gzip'
       ? zlib.gunzipSync(stored, limits)
-      : zlib.zstdDecompressSync(stored, { ...limits, params: { [ZSTD_d_windowLogMax]: 23 } })
+      : zlib.zstdDecompressSync(stored, { ...limits, params: ZSTD_LIMITS })
+  return ofLength(plain, plainBytes)
+}
+
+// A little more room than is needed: when the output fills its buffer to the last byte, zlib takes a second one to look for more.
+const limitsOf = (plainBytes: number) => ({ maxOutputLength: Math.max(1, plainBytes), chunkSize: plainBytes + 64 })
+
+function ofLength(plain: Buffer, plainBytes: number): Buffer {
   if (plain.length !== plainBytes) throw new RangeError(`${plain.length} bytes instead of ${plainBytes}`)
   return plain
+}
+
+/** As `decompressFrame`, by one of the process's threads. */
+export async function decompressZstd(stored: Uint8Array, plainBytes: number): Promise<Buffer> {
+  const plain = await zstdDecompress(stored, { ...limitsOf(plainBytes), params: ZSTD_LIMITS })
+  return ofLength(plain, plainBytes)
 }
 
 /** Whether this build of Node gives back what it compressed. Taken by every compression thread before its first frame. */

@@ -12,6 +12,7 @@ import { freeBuffer } from './free-buffer.ts'
 import { sha256 } from './hash.ts'
 import { Sha256 } from './manifest.ts'
 import { finishObject } from './put-object.ts'
+import { release } from './release.ts'
 
 const compress = promisify(zlib.zstdCompress)
 /** Frames that are compressed side by side, by threads of the process. */

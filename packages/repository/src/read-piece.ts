@@ -4,9 +4,10 @@ import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
 import { openFeed } from './byte-feed.ts'
 import { commitsTo } from './encrypt.ts'
-import { decompressFrame } from './frames.ts'
+import { decompressZstd } from './frames.ts'
 import { sha256, StreamHash } from './hash.ts'
 import type { PieceContent } from './piece-content.ts'
+import { release } from './release.ts'
 
 export type ReadableDocument = PieceContent & { readonly id: string; readonly source: string }
 
@@ -35,28 +36,24 @@ export async function* readContent(
   const decipher = openCipher(document, keyring, document_key)
   const hash = new StreamHash()
   await using feed = await openFeed(store, key, document.size_bytes, signal)
+  const room = Buffer.allocUnsafeSlow(Math.max(...document.frames.map(({ bytes }) => bytes)))
   for (const [n, frame] of document.frames.entries()) {
-    const stored = Buffer.allocUnsafe(frame.bytes)
+    const stored = room.subarray(0, frame.bytes)
     if (!(await feed.take(stored))) throw corrupt(`it ends within frame ${n}`)
     if (sha256(stored) !== frame.sha256) throw corrupt(`frame ${n} does not match its document`)
     hash.update(stored)
-    yield opened(decipher ? decipher.update(stored) : stored, plainLength(document, n), () =>
-      corrupt(`frame ${n} does not open`),
-    )
+    const clear = decipher ? decipher.update(stored) : stored
+    const plain = await decompressZstd(clear, plainLength(document, n)).catch(() => {
+      throw corrupt(`frame ${n} does not open`)
+    })
+    if (decipher) release(clear)
+    yield plain
   }
   if (hash.hex() !== document.checksum_sha256) throw corrupt('its SHA-256 is not that of its document')
   try {
     decipher?.final()
   } catch (error) {
     throw corrupt('its tag does not fit', error)
-  }
-}
-
-function opened(stored: Uint8Array, plainBytes: number, failure: () => SalvorError): Buffer {
-  try {
-    return decompressFrame(stored, plainBytes, 'zstd')
-  } catch {
-    throw failure()
   }
 }
 

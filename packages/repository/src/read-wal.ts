@@ -4,6 +4,7 @@ import type { Store } from '@salvor/shared/ports/store'
 import { MAX_DOCUMENT_BYTES, type Signed } from './canonical-json.ts'
 import { readContent } from './read-piece.ts'
 import { readObject } from './read-object.ts'
+import { release } from './release.ts'
 import { parseWalDocument, type WalDocument } from './wal-document.ts'
 import { walContentKey, walDocumentKey } from './wal-layout.ts'
 
@@ -33,7 +34,8 @@ export async function readWalDocument(
 
 /**
  * The plain bytes of a piece, frame by frame: none is opened before its stored bytes match the signed document, but the bytes
- * count only when the last one came, since tag and checksum are compared then. STORE_NOT_FOUND, ARTIFACT_CORRUPT, KEY_MISSING.
+ * count only when the last one came, since tag and checksum are compared then. Those of one are gone once the next is asked for.
+ * STORE_NOT_FOUND, ARTIFACT_CORRUPT, KEY_MISSING.
  */
 export async function* readWal(
   { store, keyring, source, name }: WalAddress,
@@ -46,5 +48,9 @@ export async function* readWal(
   const key = walContentKey(source, name, document.filename)
   if (expected.document_sha256 !== undefined && expected.document_sha256 !== found.sha256)
     throw new SalvorError('ARTIFACT_CORRUPT', { key, reason: NOT_RECORDED, source })
-  yield* readContent(document, { store, keyring, key, document_key: walDocumentKey(source, name) }, signal)
+  const address = { store, keyring, key, document_key: walDocumentKey(source, name) }
+  for await (const chunk of readContent(document, address, signal)) {
+    yield chunk
+    release(chunk)
+  }
 }

@@ -67,6 +67,6 @@ export function walRequest(store: Store, data: Uint8Array, more: Partial<WalRequ
 
 export async function contentOf(store: Store, name: string, source = 'clinic', keyring = RING): Promise<Buffer> {
   const chunks: Uint8Array[] = []
-  for await (const chunk of readWal({ store, keyring, source, name }, never)) chunks.push(chunk)
+  for await (const chunk of readWal({ store, keyring, source, name }, never)) chunks.push(Buffer.from(chunk))
   return Buffer.concat(chunks)
 }

@@ -166,7 +166,7 @@ test('a tail that is gone is read from the longer piece that took its place, and
   const read = async (name: string, start_lsn: string): Promise<Buffer> => {
     const chunks: Uint8Array[] = []
     const wanted = { store, keyring: RING, source: 'clinic', name, start_lsn, document_sha256: 'ab'.repeat(32) }
-    for await (const chunk of readReplacedWal(wanted, never)) chunks.push(chunk)
+    for await (const chunk of readReplacedWal(wanted, never)) chunks.push(Buffer.from(chunk))
     return Buffer.concat(chunks)
   }
   const middle = tailName(SEGMENT, 0x3001800n)

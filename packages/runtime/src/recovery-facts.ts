@@ -71,7 +71,7 @@ async function historyText(
   let bytes = 0
   const address = { store: deps.store(store), keyring: deps.keyring, source, name }
   for await (const chunk of readWal(address, signal, { document_sha256 })) {
-    chunks.push(chunk)
+    chunks.push(Buffer.from(chunk))
     bytes += chunk.length
     if (bytes > LARGEST_HISTORY) throw new RangeError('no history file is so long')
   }
