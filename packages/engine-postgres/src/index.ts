@@ -107,7 +107,7 @@ function open(config: PostgresConfig, context: EngineContext): Engine {
     probe: (signal) => probe(walEnv, signal),
     assertProvable: (signal) => assertProvable(env, signal),
     snapshot: (sink, signal) => takeFull(env, sink, signal),
-    snapshotChanges: (parent, sink, _options, signal) => takeChanges(env, parent, sink, signal),
+    snapshotChanges: (parent, sink, options, signal) => takeChanges(env, parent, sink, signal, options),
     ...local,
   }
 }

@@ -7,6 +7,8 @@ import { lsnValue } from '@salvor/shared/vocabulary/lsn'
 export interface ServerFacts {
   readonly systemId: string
   readonly timeline: number
+  /** Where its WAL ended when it was asked; of a standby, what it had received. */
+  readonly position: bigint
   readonly version: string
   readonly versionNum: number
   readonly major: number
@@ -32,11 +34,12 @@ export async function serverFacts(link: Link, source: string, signal: AbortSigna
     const what = `PostgreSQL ${version} is not supported (${OLDEST} and newer are)`
     throw new SalvorError('SOURCE_UNSUPPORTED', { source, what, fix: 'upgrade the server' })
   }
-  const { systemId, timeline } = await identity(link, signal)
+  const { systemId, timeline, position } = await identity(link, signal)
   const keep = await show(link, 'max_slot_wal_keep_size', signal)
   return {
     systemId,
     timeline,
+    position,
     version,
     versionNum,
     major,

@@ -51,10 +51,20 @@ export class ChainOfBackups {
 
   /** On the newest backup. */
   async increment(more: Partial<Environment> = {}): Promise<Link> {
+    const options = { skipUnchanged: false }
+    return await this.#keep(async (sink) => (await takeChanges(this.env(more), this.#parent, sink, never, options))!)
+  }
+
+  /** Whether one that a schedule asks for is skipped. */
+  async isUnchanged(): Promise<boolean> {
+    using sink = fileSink(join(this.#folder, 'unchanged.tar'))
+    return (await takeChanges(this.env(), this.#parent, sink, never, { skipUnchanged: true })) === null
+  }
+
+  get #parent(): ParentBackup {
     const { id, facts, digests } = this.links.at(-1)!
     const { consistent_at, engine_facts } = facts
-    const parent: ParentBackup = { id, consistent_at, engine_facts, digests }
-    return await this.#keep((sink) => takeChanges(this.env(more), parent, sink, never))
+    return { id, consistent_at, engine_facts, digests }
   }
 
   async #keep(take: (sink: ReturnType<typeof fileSink>) => Promise<SnapshotFacts>): Promise<Link> {

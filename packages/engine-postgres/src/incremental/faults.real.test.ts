@@ -9,6 +9,7 @@ import { ChainOfBackups } from './chain.fixture.ts'
 import { takeChanges } from './take.ts'
 
 const versionGates = [] as const
+const always = { skipUnchanged: false }
 
 describe('an incremental that cannot be', () => {
   const folder = temporaryFolder()
@@ -60,7 +61,7 @@ describe('an incremental that cannot be', () => {
     const take = async (parent: Partial<Parameters<typeof takeChanges>[1]>) => {
       using sink = fileSink(join(folder.path, 'none.tar'), nothing)
       const whole = { id, consistent_at, engine_facts, digests, ...parent }
-      return await takeChanges(chain.env(), whole, sink, never)
+      return await takeChanges(chain.env(), whole, sink, never, always)
     }
     await expect(take({ engine_facts: { ...engine_facts, system_id: '1' } })).rejects.toEqual(fullNeeded(/identifier/))
     const damaged = join(folder.path, 'damaged.digests')
@@ -87,7 +88,7 @@ describe('an incremental that cannot be', () => {
         struck = strike()
         return struck.then(() => undefined)
       })
-      return await takeChanges(chain.env(), parent, sink, signal).then(
+      return await takeChanges(chain.env(), parent, sink, signal, always).then(
         () => null,
         (error: unknown) => error,
       )

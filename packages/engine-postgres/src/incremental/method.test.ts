@@ -1,7 +1,14 @@
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { describe, expect, test } from 'vitest'
 import { VERSION_GATES } from './gates.ts'
-import { methodFor, serverRefused, type IncrementalSettings, type ParentState, type Question } from './method.ts'
+import {
+  isStateOf,
+  methodFor,
+  serverRefused,
+  type IncrementalSettings,
+  type ParentState,
+  type Question,
+} from './method.ts'
 
 const server: IncrementalSettings = {
   versionNum: 170_011,
@@ -82,6 +89,18 @@ describe('the way in which an incremental is taken', () => {
     const forked = { server: { timeline: 2 } }
     expect(ask({ ...forked, history: [{ timeline: 1, end: '0/3000100' }] })).toEqual({ kind: 'native' })
     expect(ask({ ...forked, history: [{ timeline: 1, end: '0/30000FF' }] })).toMatchObject({ kind: 'full' })
+  })
+
+  test('is not needed where the WAL of the same timeline ends where the parent’s does', () => {
+    const at = (position: bigint, more: Partial<IncrementalSettings> = {}) =>
+      isStateOf(parent, { ...server, ...more, position })
+    expect(at(0x3000100n)).toBe(true)
+    // A standby that is behind the one that the parent was taken of.
+    expect(at(0x30000ffn)).toBe(false)
+    expect(at(0x3000101n)).toBe(false)
+    expect(at(0x3000100n, { timeline: 2 })).toBe(false)
+    expect(at(0x3000100n, { systemId: '1' })).toBe(false)
+    expect(isStateOf({ ...parent, stopLsn: null }, { ...server, position: 0n })).toBe(false)
   })
 
   test('pages can be asked for', () => {

@@ -1,5 +1,6 @@
 import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
 import { lsnValue } from '@salvor/shared/vocabulary/lsn'
+import type { ServerFacts } from '../server-facts.ts'
 import { FIRST_MAJOR, GATE_REASONS, type GateName, type VersionGate } from './gates.ts'
 
 /** What a server says of itself that incrementals depend on. */
@@ -69,6 +70,16 @@ export function methodFor(question: Question): Method {
   if (refused === null) return { kind: 'native' }
   if (wish === 'native') return full(refused)
   return parent.hasPages ? { kind: 'pages', because: refused } : full(refused)
+}
+
+/** Whether the server's WAL ends where that of the parent does, so that nothing was written since. */
+export function isStateOf(
+  parent: ParentState,
+  server: Pick<ServerFacts, 'systemId' | 'timeline' | 'position'>,
+): boolean {
+  const { systemId, timeline, stopLsn } = parent
+  if (systemId !== server.systemId || timeline !== server.timeline || stopLsn === null) return false
+  return server.position === lsnValue(stopLsn)
 }
 
 /** Why the server could not take incrementals on a backup that is taken now; null: it can. */

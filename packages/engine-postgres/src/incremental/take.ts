@@ -9,7 +9,7 @@ import { ServerError } from '../protocol/server-error.ts'
 import type { ServerFacts } from '../server-facts.ts'
 import { snapshot, type MakePlan } from '../snapshot.ts'
 import { DeltaSink } from './delta-sink.ts'
-import { methodFor, serverRefused, type IncrementalSettings, type Method } from './method.ts'
+import { isStateOf, methodFor, serverRefused, type IncrementalSettings, type Method } from './method.ts'
 import { ParentFile, ParentUnknown } from './parent-file.ts'
 import { RecordingSink } from './recording-sink.ts'
 import { incrementalSettings, parentState, settingsFacts, timelineHistory } from './server.ts'
@@ -21,6 +21,9 @@ interface Chosen {
   method?: Method
   into?: RecordingSink | DeltaSink
 }
+
+/** There is nothing to take. */
+class Unchanged extends Error {}
 
 /** A full on which incrementals can stand: by the server's means where it will be able to, else by digests of all pages. */
 export async function takeFull(env: Environment, sink: SnapshotSink, signal: AbortSignal): Promise<SnapshotFacts> {
@@ -47,18 +50,22 @@ async function finished(facts: SnapshotFacts, { settings, into }: Chosen): Promi
   return { ...facts, engine_facts: { ...facts.engine_facts, ...settingsFacts(settings!) }, digests }
 }
 
-/** What changed since the parent. FULL_NEEDED where this server, or this parent, does not allow it. */
+/**
+ * What changed since the parent. FULL_NEEDED where this server, or this parent, does not allow it. Null: its WAL ends where the
+ * parent's does, as that of a standby whose primary is quiet, and `skipUnchanged`.
+ */
 export async function takeChanges(
   env: Environment,
   parent: ParentBackup,
   sink: SnapshotSink,
   signal: AbortSignal,
-): Promise<SnapshotFacts> {
+  { skipUnchanged }: { readonly skipUnchanged: boolean },
+): Promise<SnapshotFacts | null> {
   const needsFull: NeedsFull = (reason, cause) =>
     new SalvorError('FULL_NEEDED', { source: env.context.source, parent: parent.id, reason }, cause)
   try {
     using file = new ParentFile(parent.digests)
-    const taking = { parent, file, sink, needsFull }
+    const taking = { parent, file, sink, needsFull, skipUnchanged }
     try {
       return await changes(env, taking, signal)
     } catch (error) {
@@ -70,6 +77,7 @@ export async function takeChanges(
     }
   } catch (error) {
     signal.throwIfAborted()
+    if (error instanceof Unchanged) return null
     throw error instanceof ParentUnknown ? needsFull(error.message, error) : error
   }
 }
@@ -81,6 +89,7 @@ interface Taking {
   readonly file: ParentFile
   readonly sink: SnapshotSink
   readonly needsFull: NeedsFull
+  readonly skipUnchanged: boolean
 }
 
 async function changes(env: Environment, taking: Taking, signal: AbortSignal): Promise<SnapshotFacts> {
@@ -120,14 +129,16 @@ async function uploaded(link: Link, { file, needsFull }: Taking, signal: AbortSi
 
 async function choose(
   { context, incrementals: wish, versionGates: gates }: Environment,
-  { parent, file }: Taking,
+  { parent, file, skipUnchanged }: Taking,
   { link, server }: { readonly link: Link; readonly server: ServerFacts },
   signal: AbortSignal,
 ): Promise<{ settings: IncrementalSettings; method: Method }> {
+  const state = parentState(parent.engine_facts, parent.consistent_at, file.digesting !== null)
+  if (skipUnchanged && isStateOf(state, server)) throw new Unchanged()
   const settings = await incrementalSettings(link, server, signal)
   const method = methodFor({
     server: settings,
-    parent: parentState(parent.engine_facts, parent.consistent_at, file.digesting !== null),
+    parent: state,
     history: await timelineHistory(link, server.timeline, signal),
     wish,
     gates,
