@@ -20,6 +20,7 @@ export const LONGEST_WAIT_MS = 3_600_000
 /** Waits that another party asked for. Nothing went wrong, so they do not use up attempts. */
 const WAITS: { readonly [C in ErrorCode]?: (error: SalvorError) => number } = {
   SOURCE_BUSY: () => 10_000,
+  WAL_SLOT_BUSY: () => 10_000,
   CHANNEL_THROTTLED: (error) => Math.max(1, Number(error.facts['seconds']) || 1) * 1000,
 }
 

@@ -28,7 +28,7 @@ export function streamFailure(error: unknown, source: string, address: Address):
     return new SalvorError('SOURCE_BROKE_OFF', { source, reason: error.message }, error)
   if (!(error instanceof ServerError)) return error
   if (error.sqlState === '42501') return privilegeMissing(error, source, address)
-  if (isBusy(error)) return new SalvorError('SOURCE_BUSY', { source }, error)
+  if (isBusy(error)) return new SalvorError('WAL_SLOT_BUSY', { source, reason: error.message }, error)
   return new SalvorError('SOURCE_BROKE_OFF', { source, reason: `${error.message} (${error.sqlState})` }, error)
 }
 

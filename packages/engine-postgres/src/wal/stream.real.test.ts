@@ -313,7 +313,11 @@ test('of two streams on one slot the second is told that it is busy, and the fir
     new MemorySink(),
     join(folder.path, 'spool-2'),
   )
-  expect(await second.ended).toMatchObject({ code: 'SOURCE_BUSY' })
+  expect(await second.ended).toMatchObject({
+    code: 'WAL_SLOT_BUSY',
+    retryable: true,
+    message: expect.stringMatching(/slot "salvor_clinic" is active for PID \d+/),
+  })
   await server.query("SELECT pg_logical_emit_message(false, 'x', 'still there')")
   await caughtUp(server, sink)
   expect(await Promise.race([first.ended, Promise.resolve('running')])).toBe('running')

@@ -193,11 +193,12 @@ async function followTimeline(streaming: Streaming, place: Place, slot: Slot): P
       if (!isGone(error)) throw error
       // A slot that it is not known for is dropped only after the server has streamed from it.
       if (!slot.physical && !place.renewed && isUnusable(error)) throw notPhysical(env.context.source, env.slot, error)
-      await receiver.drain()
       const from = receiver.position > place.from ? receiver.position : place.from
       if (place.renewed && from === place.from)
         throw new LinkLost(`the server removes WAL faster than it can be streamed: ${error.message}`)
-      return await newSlot(streaming, { ...place, from }, error)
+      const next = await newSlot(streaming)
+      await receiver.drain()
+      return await beyondLoss(streaming, { ...place, from }, next, error)
     }
     if (exchange.next === null) throw new LinkLost('the server ended the stream')
     await receiver.drain()
@@ -214,12 +215,20 @@ async function contentsOf(spool: WalSpool, timeline: number, start: bigint) {
   return contents.summary()
 }
 
-/** The server removed WAL that was not stored yet: a new slot, and a hole that everybody is told of. */
-async function newSlot(streaming: Streaming, lost: Place, { message: reason }: ServerError): Promise<Place> {
+/** Made at once, also while no store takes what lies in the spool: without one the hole grows. */
+async function newSlot(streaming: Streaming): Promise<Place> {
   const { link, env, signal } = streaming
   await dropSlot(link, env.slot, signal)
-  const slot = await ensureSlot(link, env, env.slot, signal)
-  const next = await fresh(streaming, slot)
+  return await fresh(streaming, await ensureSlot(link, env, env.slot, signal))
+}
+
+/** The server removed WAL that was not stored yet: a hole that everybody is told of, up to where the new slot begins. */
+async function beyondLoss(
+  streaming: Streaming,
+  lost: Place,
+  next: Place,
+  { message: reason }: ServerError,
+): Promise<Place> {
   if (next.timeline === lost.timeline && next.from <= lost.from) return { ...lost, renewed: true }
   return { ...(await afterGap(streaming, lost, next, reason)), renewed: true }
 }

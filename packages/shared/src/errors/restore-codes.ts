@@ -55,6 +55,13 @@ export const RESTORE_CODES = {
     false,
   ),
   WAL_NOT_STREAMED: row('{source}: the WAL is not streamed: {reason}', '{fix}', false),
+  WAL_SLOT_BUSY: row(
+    '{source}: the WAL is not streamed: {reason}',
+    'SELECT pid, application_name, client_addr, state FROM pg_stat_replication; a worker that died is let go after wal_sender_timeout; ' +
+      'whoever else streams needs another slot than `wal: { slot: … }` of this source',
+    true,
+    75,
+  ),
   WAL_MISSING: row('{source}: {name} is not stored', 'salvor window {source}', false),
   WAL_DAMAGED: row(
     '{source}: {count} pieces of WAL are missing or damaged in {store}, the first {first}: {reason}',

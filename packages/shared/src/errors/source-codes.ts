@@ -48,7 +48,7 @@ export const SOURCE_CODES = {
   SOURCE_UNSUPPORTED: row('{source}: {what}', '{fix}', false),
   SOURCE_BUSY: row('{source}: another run is at work on it', 'wait for it: salvor status', true, 75),
   SOURCE_BROKE_OFF: row(
-    '{source}: the server ended the copy: {reason}',
+    '{source}: what the server sends broke off: {reason}',
     'look into the server log; Salvor tries again by itself',
     true,
   ),
