@@ -1,4 +1,5 @@
 import { createCipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { z } from 'zod'
@@ -7,16 +8,17 @@ import type { KeyRing } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
 import { Base64 } from './canonical-json.ts'
 import { IV_BYTES, keyCommitment, newDataKey } from './encrypt.ts'
+import { freeBuffer } from './free-buffer.ts'
 import { FRAME_BYTES, MAX_FRAME_BYTES, storedBound } from './frames.ts'
 import { sha256 } from './hash.ts'
 import { Sha256 } from './manifest.ts'
 import { finishObject } from './put-object.ts'
 
 const compress = promisify(zlib.zstdCompress)
-/** Frames that are compressed side by side, by threads of the process. */
-const AT_ONCE = 4
+/** Frames of a piece that are compressed side by side, by threads of the process. */
+const AT_ONCE = Math.min(4, Math.max(2, availableParallelism()))
 /** Of a frame that is compressed: fewer rounds between the loop and its threads than with Node's 16 to 64 kB. */
-const CHUNK = 256 << 10
+const CHUNK = 128 << 10
 /** Pieces above this get the largest frames, so that their list stays small. */
 const LARGE_PIECE = 256 << 20
 const MAX_FRAMES = 512
@@ -105,6 +107,7 @@ export async function writeContent(request: ContentRequest, key: string, signal:
       mac.update(frame.plain)
       source_bytes += frame.plain.length
       const stored = cipher ? cipher.update(frame.stored) : frame.stored
+      if (cipher) freeBuffer(frame.stored)
       hash.update(stored)
       size_bytes += stored.length
       frames.push({ bytes: stored.length, sha256: sha256(stored) })
@@ -188,7 +191,7 @@ async function* compressed(
 
 /** Buffers that serve again, whichever piece they served: a megabyte for each tail of a stream is what makes Node collect garbage. */
 const free: Buffer[] = []
-const MOST_FREE = 8
+const MOST_FREE = 2 * AT_ONCE
 
 function take(bytes: number): Buffer {
   const buffer = bytes === FRAME_BYTES ? free.pop() : undefined
