@@ -58,6 +58,15 @@ sources:
   expect(piped.stderr).toContain('not restored: billing é')
   expect(spawnSync('diff', ['-r', '-q', streamed, folder], { encoding: 'utf8' }).stdout).toBe('')
 
+  const planned = await home.run('restore', 'clinic', ...wished, '--to', folder, '--plan', '--json')
+  const plan = planned.json<{ bytes_to_write: number; refused_now: { code: string } }>()
+  expect([planned.code, plan.refused_now.code]).toEqual([0, 'TARGET_NOT_EMPTY'])
+  const billing = entries.find(({ name }) => name === 'billing é')!.bytes
+  const whole = (
+    await home.run('restore', 'clinic', '--backup', full.filename, '--to', folder, '--plan', '--json')
+  ).json<typeof plan>()
+  expect(plan.bytes_to_write).toBe(whole.bytes_to_write - billing)
+
   // A wrong name is refused before anything is stopped or copied.
   const wrong = await home.run('restore', 'clinic', '--database', 'ap', '--to', folder, '--in-place', '--json')
   expect([wrong.code, wrong.stdout]).toEqual([2, expect.stringContaining('it has app, billing é, later, postgres')])
@@ -85,4 +94,4 @@ sources:
   writeFileSync(artifact, bytes)
   const again = await home.run(...delta)
   expect(`${again.code} ${again.stderr}`).toMatch(/^0 /)
-}, 120_000)
+})

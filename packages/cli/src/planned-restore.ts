@@ -1,9 +1,10 @@
 import { planChanges } from '@salvor/policy/changes-plan'
-import { planRecovery } from '@salvor/policy/recovery-plan'
+import { planRecovery, type RecoveryPlan } from '@salvor/policy/recovery-plan'
 import { gatherChangeFacts, hasChangeSets } from '@salvor/runtime/change-facts'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { shownTarget } from '@salvor/shared/vocabulary/recovery'
 import { storeIn } from './from-store.ts'
 import { bytes } from './output.ts'
@@ -47,11 +48,29 @@ export async function plannedRestore(
   const plan = planRecovery(facts, { source, target, timeline, backup_id })
   if (pause && plan.target.kind === 'latest') throw new SalvorError('USAGE', NOT_PAUSED)
   const wal_bytes = plan.pieces.reduce((sum, piece) => sum + piece.size_bytes, 0)
-  const replayed = `${plan.pieces.length} pieces of WAL, ${bytes(wal_bytes)}`
-  const step = `fetch ${replayed}, for the server to replay to ${shownTarget(plan.target)}`
+  const wal_room_bytes = roomOf(plan)
+  const replayed = `${plan.pieces.length} pieces of WAL, ${bytes(wal_bytes)}, which take ${bytes(wal_room_bytes)} there`
   const { recovers_to } = plan
-  const document = { target: plan.target, timeline: plan.timeline, recovers_to, wal_bytes }
+  const to = plan.target.kind === 'time' ? '' : `${shownTarget(plan.target)}, the state of `
+  const { timezone } = deps.settings()
+  const step = `fetch ${replayed}, for the server to replay to ${to}${recovers_to}${localTime(recovers_to, timezone)}`
+  const document = { target: plan.target, timeline: plan.timeline, recovers_to, wal_bytes, wal_room_bytes }
   return { backup_id: plan.backup_id, step, document }
+}
+
+/** Segments are whole files, however many pieces they come in. */
+function roomOf({ pieces }: RecoveryPlan): number {
+  const sizes = new Map(pieces.map(({ name, segment_size }) => [name.slice(0, SEGMENT_NAME), segment_size ?? 0]))
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0)
+}
+
+const SEGMENT_NAME = 24
+
+/** What a time without an offset was taken for. */
+function localTime(at: Instant, timezone: string): string {
+  if (timezone === 'UTC') return ''
+  const form = new Intl.DateTimeFormat('sv-SE', { timeZone: timezone, dateStyle: 'short', timeStyle: 'medium' })
+  return ` (${form.format(new Date(at))} in ${timezone})`
 }
 
 const NOT_PAUSED = {

@@ -6,6 +6,7 @@ import { loginFailure } from './failures.ts'
 import type { Link } from './protocol/link.ts'
 import { serverPrograms } from './sandbox/programs.ts'
 import type { WalEnvironment } from './wal/environment.ts'
+import { unbounded } from './wal/slot.ts'
 import { synchronousNotices } from './wal/synchronous.ts'
 import { serverFacts, serverNotices, sourceDb } from './server-facts.ts'
 
@@ -19,7 +20,9 @@ export async function probe(env: WalEnvironment, signal: AbortSignal): Promise<S
     if (facts.replicationSlots === 0) {
       notices.push('max_replication_slots is 0: the server may remove WAL that a long backup still needs')
     }
+    const not_streamed = unbounded(facts, env)
     return {
+      ...(not_streamed && { not_streamed }),
       version: facts.version,
       source_db: sourceDb(link, facts),
       size_bytes: bytes,

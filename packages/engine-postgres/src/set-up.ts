@@ -23,7 +23,7 @@ export function setUp({
   const database = quoted(addresses[0]?.database ?? 'postgres')
   return [
     {
-      title: 'A role that may copy the cluster (REPLICATION is all that backups need)',
+      title: 'A role that may copy the cluster (REPLICATION is all that backups need; one that exists: ALTER ROLE)',
       where: 'psql, as a superuser of the primary',
       lines: [`CREATE ROLE ${role} WITH LOGIN REPLICATION;`, ...password],
     },
@@ -43,7 +43,7 @@ export function setUp({
       lines: [`GRANT pg_read_all_stats TO ${role};`],
     },
     {
-      title: `${several ? 'For streaming WAL through a slot on each of these servers, which REPLICATION is enough for' : 'For streaming WAL'}: what a slot may make a server keep in pg_wal (backups alone: optional, else Salvor watches max_wal_hold)`,
+      title: `${several ? 'For streaming WAL through a slot on each of these servers, which REPLICATION is enough for' : 'For streaming WAL'}: what a slot may make a server keep in pg_wal, less than its disk has free (backups alone: optional, else Salvor watches max_wal_hold)`,
       where: 'psql, as a superuser of each of these servers',
       lines: ["ALTER SYSTEM SET max_slot_wal_keep_size = '16GB';", 'SELECT pg_reload_conf();'],
     },

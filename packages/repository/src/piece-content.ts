@@ -1,4 +1,5 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { z } from 'zod'
@@ -12,11 +13,10 @@ import { freeBuffer } from './free-buffer.ts'
 import { sha256 } from './hash.ts'
 import { Sha256 } from './manifest.ts'
 import { finishObject } from './put-object.ts'
-import { release } from './release.ts'
 
 const compress = promisify(zlib.zstdCompress)
-/** Frames that are compressed side by side, by threads of the process. */
-const AT_ONCE = 4
+/** Frames of a piece that are compressed side by side, by threads of the process. */
+const AT_ONCE = Math.min(4, Math.max(2, availableParallelism()))
 /** Pieces above this get the largest frames, so that their list stays small. */
 const LARGE_PIECE = 256 << 20
 /** Pieces up to this, the set of a second, get frames that the loop compresses by itself, in half a millisecond each: threads double the cost. */
@@ -209,7 +209,7 @@ const free = new Map<number, Buffer[]>([
   [SMALL_FRAME_BYTES, []],
   [FRAME_BYTES, []],
 ])
-const MOST_FREE = 8
+const MOST_FREE = 2 * AT_ONCE
 
 function take(bytes: number): Buffer {
   return free.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes)

@@ -5,9 +5,9 @@ import type { Store } from '@salvor/shared/ports/store'
 import { openFeed } from './byte-feed.ts'
 import { commitsTo } from './encrypt.ts'
 import { decompressZstd } from './frames.ts'
+import { freeBuffer } from './free-buffer.ts'
 import { sha256, StreamHash } from './hash.ts'
 import type { PieceContent } from './piece-content.ts'
-import { release } from './release.ts'
 
 export type ReadableDocument = PieceContent & { readonly id: string; readonly source: string }
 
@@ -46,7 +46,7 @@ export async function* readContent(
     const plain = await decompressZstd(clear, plainLength(document, n)).catch(() => {
       throw corrupt(`frame ${n} does not open`)
     })
-    if (decipher) release(clear)
+    if (decipher) freeBuffer(clear)
     yield plain
   }
   if (hash.hex() !== document.checksum_sha256) throw corrupt('its SHA-256 is not that of its document')

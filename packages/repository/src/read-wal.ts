@@ -2,9 +2,9 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { KeyRing, Signature } from '@salvor/shared/ports/keyring'
 import type { Store } from '@salvor/shared/ports/store'
 import { MAX_DOCUMENT_BYTES, type Signed } from './canonical-json.ts'
+import { freeBuffer } from './free-buffer.ts'
 import { readContent } from './read-piece.ts'
 import { readObject } from './read-object.ts'
-import { release } from './release.ts'
 import { parseWalDocument, type WalDocument } from './wal-document.ts'
 import { walContentKey, walDocumentKey } from './wal-layout.ts'
 
@@ -51,6 +51,6 @@ export async function* readWal(
   const address = { store, keyring, key, document_key: walDocumentKey(source, name) }
   for await (const chunk of readContent(document, address, signal)) {
     yield chunk
-    release(chunk)
+    freeBuffer(chunk)
   }
 }

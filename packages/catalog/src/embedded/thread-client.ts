@@ -24,7 +24,11 @@ export class ThreadClient {
   #ended: EmbeddedError | null = null
 
   constructor() {
-    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { name: 'salvor-catalog', execArgv: [] })
+    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), {
+      name: 'salvor-catalog',
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    })
     this.#worker.on('message', (reply: Reply) => this.#settle(reply))
     this.#worker.on('error', (error) => this.#end(`its thread failed: ${error.message}`))
     this.#worker.on('exit', () => this.#end('its thread has ended'))

@@ -11,11 +11,12 @@ import pc from 'picocolors'
 import { chosenBackup, knowsIn } from '../chosen-backup.ts'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn, unreadableIn, unreadableLines } from '../from-store.ts'
-import { bytes, done, span, type Answer } from '../output.ts'
+import { done, span, type Answer } from '../output.ts'
 import { perform } from '../perform.ts'
 import { runFailure } from '../run-failure.ts'
-import { plannedRestore, type PlannedRestore } from '../planned-restore.ts'
+import { plannedRestore } from '../planned-restore.ts'
 import { recoveryWanted, type RecoveryOptions } from '../recovery-options.ts'
+import { isServer, planAnswer } from '../restore-plan.ts'
 import { assertStream, standardOutput, STREAM, streaming } from '../restore-stream.ts'
 
 export interface RestoreOptions extends GlobalOptions, RecoveryOptions {
@@ -56,7 +57,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const tablespaces = placesOf(options.tablespaces, backup)
   if (options.start) assertServer(backup)
   if (options.delta) assertLaidOver(backup, target)
-  if (options.plan) return plan(runtime, backup, copy.store, { ...options, target }, recovery)
+  if (options.plan) return planAnswer(runtime, { backup, store: copy.store, from }, { ...options, target }, recovery)
   const params = {
     backup_id: backup.id,
     store: copy.store,
@@ -149,9 +150,6 @@ function assertLaidOver({ engine, source_db }: BackupWithCopies, target: string)
     })
 }
 
-/** A logical backup may come back into a running server. */
-const isServer = (target: string): boolean => /^postgres(?:ql)?:\/\//.test(target)
-
 const mutable = ({ databases, schemas, tables }: RestoreParts) => ({
   ...(databases && { databases: [...databases] }),
   ...(schemas && { schemas: [...schemas] }),
@@ -171,42 +169,4 @@ function placesOf(wishes: RestoreOptions['tablespaces'], backup: BackupWithCopie
     throw new SalvorError('USAGE', { reason: `a backup of ${backup.engine} has no tablespaces`, command: 'restore' })
   }
   return Object.fromEntries(places) as Record<string, string>
-}
-
-/** What a restore would do; nothing is written. */
-function plan(
-  runtime: Runtime,
-  backup: BackupWithCopies,
-  store: string,
-  { target, inPlace, delta, start }: Pick<RestoreOptions, 'inPlace' | 'delta' | 'start'> & { readonly target: string },
-  recovery: PlannedRestore | null,
-): Answer {
-  const steps = [
-    ...(inPlace ? [`take a pre_restore backup of ${target}`] : []),
-    `read ${delta ? 'what is needed of ' : ''}${bytes(backup.size_bytes)} from ${store}: ${backup.source}/${backup.filename}`,
-    ...(recovery ? [recovery.step] : []),
-    isServer(target)
-      ? `restore ${bytes(backup.source_bytes)} of dumps into new or empty databases at ${target}, and count their rows`
-      : delta
-        ? `compare ${target} with it, write what differs of ${bytes(backup.source_bytes)}, remove what does not belong`
-        : `write ${bytes(backup.source_bytes)} beside ${target}, check them, put them in place`,
-    ...(start ? ['run a server on it, without a network, until it has reached its target; stop it'] : []),
-  ]
-  const document = {
-    backup: backup.id,
-    target,
-    in_place: inPlace,
-    store,
-    state: backup.state,
-    consistent_at: backup.consistent_at,
-    ...(recovery && { recovery: recovery.document }),
-    bytes_to_read: backup.size_bytes,
-    bytes_to_write: backup.source_bytes,
-    steps,
-  }
-  runtime.deps.log.debug({ backup_id: backup.id, target }, 'restore planned')
-  return done(document, [
-    `${backup.source}  ${backup.filename} (${backup.state}), state of ${backup.consistent_at}`,
-    ...steps.map((s, i) => `  ${i + 1}. ${s}`),
-  ])
 }

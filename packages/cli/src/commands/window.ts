@@ -4,7 +4,9 @@ import { gatherRecoveryFacts, type GatheredFacts } from '@salvor/runtime/recover
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import { elapsedMs } from '@salvor/shared/vocabulary/instant'
+import type { SourceSettings } from '@salvor/shared/ports/service'
+import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
+import type { WalStreamState } from '@salvor/shared/vocabulary/wal'
 import pc from 'picocolors'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn } from '../from-store.ts'
@@ -52,7 +54,7 @@ export async function window(source: string, options: WindowOptions, signal: Abo
       (gap) =>
         `${pc.red('gap')}  WAL from ${gap.from_lsn} to ${gap.to_lsn} is lost: ${gap.reason} ${pc.dim(`(seen ${shown(gap.detected_at)})`)}`,
     ),
-    ...(stream ? [streamLine(stream.at, stream.trouble, elapsedMs(stream.covered_until ?? stream.at, now))] : []),
+    ...(stream ? [streamLine(stream, now)] : noStream(facts, deps.settings().sources.get(source), now)),
     ...recoveryLines(recovery, now),
     ...facts.unreadable.map((what) => `${pc.yellow('!')} ${what}`),
   ]
@@ -73,7 +75,22 @@ const ALONE = { system_id: null, timeline: null, end_lsn: null }
 
 const shown = (at: string): string => at.replace('T', ' ').replace('Z', '')
 
-function streamLine(at: string, trouble: string | null, behindMs: number): string {
+/** A stream says how it does every few seconds. */
+const SILENT_MS = 60_000
+
+function streamLine({ at, trouble, covered_until }: WalStreamState, now: Instant): string {
+  const said = elapsedMs(at, now)
   if (trouble !== null) return `${pc.red('stream')}  ${trouble} ${pc.dim(`(${shown(at)})`)}`
-  return pc.dim(`stream  everything committed until ${span(Math.max(0, behindMs))} ago is stored (said ${shown(at)})`)
+  const covered = `everything committed until ${span(Math.max(0, elapsedMs(covered_until ?? at, now)))} ago is stored`
+  if (said > SILENT_MS)
+    return `${pc.yellow('stream')}  not heard of for ${span(said)}: is a backup-worker running? Then ${covered}`
+  return pc.dim(`stream  ${covered} (said ${shown(at)})`)
+}
+
+function noStream({ wal }: GatheredFacts, settings: SourceSettings | undefined, now: Instant): string[] {
+  const last = wal.reduce<Instant | null>((a, { stored_at }) => (a !== null && a > stored_at ? a : stored_at), null)
+  if (last !== null)
+    return [`no stream: the last piece of WAL was stored ${span(Math.max(0, elapsedMs(last, now)))} ago`]
+  if (settings?.streams !== 'wal') return []
+  return [pc.yellow('no WAL is stored: these instants alone come back (schedule: { wal: stream })')]
 }

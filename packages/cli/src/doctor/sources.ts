@@ -43,12 +43,22 @@ async function checkSource(
       progress: () => undefined,
       server_programs: config.server_programs,
     })
-    const { version, source_db, size_bytes, notices } = await engine.probe(signal)
+    const { version, source_db, size_bytes, notices, not_streamed } = await engine.probe(signal)
     const size = size_bytes === null ? 'of unknown size' : bytes(size_bytes)
-    const advice = notices.map((notice) => good(`${name}: advice`, notice, 'docs/operate says more'))
+    const advice = notices.map((notice) =>
+      good(
+        `${name}: advice`,
+        notice,
+        config.settings.sources.get(source)?.engine === 'postgres'
+          ? 'docs/operate/postgres.md says more'
+          : 'docs/operate.md says more',
+      ),
+    )
+    const streams = config.settings.sources.get(source)?.wal !== undefined
     return [
       good(name, `${source_db}, version ${version}, ${size}`),
       ...advice,
+      ...(streams && not_streamed ? [bad(`WAL of ${source}`, not_streamed.reason, not_streamed.fix)] : []),
       ...(await checkProofs(engine, source, signal)),
     ]
   })

@@ -81,7 +81,7 @@ export function unpackReply(bytes: Buffer): HelperReply | 'declined' | null {
 }
 
 /** Set by a shell, or by what starts the command, differently from call to call. */
-const NOT_COMPARED = /^(_|SHLVL|PWD|OLDPWD|NODE_COMPILE_CACHE|REDIS_SERVER|SALVOR_WAL_HELPER)=/
+const NOT_COMPARED = /^(_|SHLVL|PWD|OLDPWD|MALLOC_ARENA_MAX|NODE_COMPILE_CACHE|REDIS_SERVER|SALVOR_WAL_HELPER)=/
 
 /** Variables that a configuration may name, or an adapter may read. */
 export function comparedEnvironment(lines: readonly string[]): string {

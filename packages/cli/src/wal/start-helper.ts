@@ -7,8 +7,11 @@ const OFTEN_MS = 60_000
 /** One that starts for longer has failed. A busy machine takes many seconds, and a second one would not help it. */
 const STARTS_MS = 30_000
 
-/** Megabytes. Frames and segments pass by: a young generation of this size collects them less often. */
-const LIMITS = ['--max-old-space-size=256', '--max-semi-space-size=16']
+/** Megabytes. What passes by are buffers, which serve again or lie outside of this heap: a larger young generation would only fill up. */
+const LIMITS = ['--max-old-space-size=256', '--max-semi-space-size=1']
+
+/** Of glibc: threads that share one arena do not keep the buffers of former segments each in its own. */
+const MALLOC = { MALLOC_ARENA_MAX: '1' }
 
 /** What a helper is started with, beside the configuration: see `wal helper`. */
 const WORDS = ['wal', 'helper']
@@ -27,7 +30,8 @@ export async function startHelper(config: string, more: boolean): Promise<void> 
     if (!more && !often) return
     if (!(await isYounger(starting, STARTS_MS))) await rm(starting, { force: true })
     await (await open(starting, 'wx')).close()
-    const { SALVOR_WAL_HELPER: _asked, ...env } = process.env
+    const { SALVOR_WAL_HELPER: _asked, ...asked } = process.env
+    const env = { ...MALLOC, ...asked }
     const [node, main = ''] = process.argv
     const args = [...process.execArgv, ...LIMITS, main, '--config', config, ...WORDS]
     const child = spawn(node ?? process.execPath, args, { cwd: '/', env, detached: true, stdio: 'ignore' })

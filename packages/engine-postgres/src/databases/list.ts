@@ -34,9 +34,10 @@ export async function listDatabases(
       .filter(({ oid }) => oids.has(oid))
       .toSorted((a, b) => Number(a.oid) - Number(b.oid))
       .map(({ oid, name }) => {
-        const always = isAlwaysTaken({ oid, name }) ? ', comes with every restore' : ''
+        const always = isAlwaysTaken({ oid, name })
+        const detail = `oid ${oid}${always ? ', comes with every restore' : ''}`
         const bytes = full.get(oid) ?? tip.get(oid) ?? 0
-        return { kind: 'DATABASE', name, detail: `oid ${oid}${always}`, oid, bytes }
+        return { kind: 'DATABASE', name, detail, oid, bytes, always }
       })
   } catch (error) {
     signal.throwIfAborted()

@@ -10,6 +10,9 @@ const READ = 1 << 20
 const LONG_HEADER = 40
 const HAS_LONG_HEADER = 0x0002
 
+/** Serve again: one is garbage after each segment else, in a process that describes one after the other. */
+const free: Buffer[] = []
+
 /** What a segment file, a history file or a label is. SOURCE_DAMAGED: it is no WAL of this name. */
 export async function describeFile(source: string, name: string, file: string): Promise<WalPiece> {
   const damaged = (reason: string) => new SalvorError('SOURCE_DAMAGED', { source, reason: `${name}: ${reason}` })
@@ -29,10 +32,14 @@ export async function describeFile(source: string, name: string, file: string): 
   if (header.readBigUInt64LE(8) !== start) throw damaged('its content belongs to another position')
   const contents = new Contents()
   const records = new WalRecords(start, size, contents)
-  const buffer = Buffer.alloc(READ)
-  for (let at = 0; at < size; at += READ) {
-    const { bytesRead } = await handle.read(buffer, 0, READ, at)
-    records.push(buffer.subarray(0, bytesRead))
+  const buffer = free.pop() ?? Buffer.allocUnsafeSlow(READ)
+  try {
+    for (let at = 0; at < size; at += READ) {
+      const { bytesRead } = await handle.read(buffer, 0, READ, at)
+      records.push(buffer.subarray(0, bytesRead))
+    }
+  } finally {
+    free.push(buffer)
   }
   return {
     ...contents.summary(),

@@ -103,10 +103,10 @@ test.each(majors(18))(
     await using server = await startPostgres({ major, settings: LEAST, initdb: SMALL })
     const sink = new MemorySink()
     const env = walEnvironment(server.url, folder.path)
-    let blocked = false
+    const store = { blocked: false }
     const start = (): RunningStream => startStream(env, sink, join(folder.path, 'spool'))
     sink.before = async () => {
-      for (; blocked;) await sleep(50)
+      while (store.blocked) await sleep(50)
     }
     const drop = async (): Promise<void> => {
       // A slot in use cannot be dropped: whoever does it ends the stream first, and is quicker than the next one.
@@ -125,13 +125,13 @@ test.each(majors(18))(
     await caughtUp(server, sink)
     expect(sink.gaps).toEqual([])
     // Nothing is stored any more, and nothing keeps the WAL: what comes meanwhile is gone.
-    blocked = true
+    store.blocked = true
     await server.query("SELECT pg_logical_emit_message(true, 'x', 'waits')")
     await drop()
     await stream[Symbol.asyncDispose]()
     await server.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active')
     await write(server, 8)
-    blocked = false
+    store.blocked = false
     const from = lsnValue(sink.resume!.lsn)
     await using again = keepStreaming(start)
     await until('the gap', () => sink.gaps.length > 0)

@@ -22,14 +22,18 @@ export interface Slot {
   readonly physical: boolean
 }
 
-/** A server whose pg_wal the slot could fill is left alone, unless the configuration accepts that. */
-export function assertBounded(facts: ServerFacts, { unboundedSlot, context }: WalEnvironment): void {
-  if (facts.maxSlotWalKeepSize !== null || unboundedSlot) return
-  throw new SalvorError('WAL_NOT_STREAMED', {
-    source: context.source,
+/** A server whose pg_wal the slot could fill is left alone, unless the configuration accepts that. Null: it need not be. */
+export function unbounded(facts: ServerFacts, { unboundedSlot }: Pick<WalEnvironment, 'unboundedSlot'>) {
+  if (facts.maxSlotWalKeepSize !== null || unboundedSlot) return null
+  return {
     reason: 'max_slot_wal_keep_size is -1 on the server, so a stream that stops would fill its pg_wal',
     fix: "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf(); (or write `unbounded_slot: accept`)",
-  })
+  }
+}
+
+export function assertBounded(facts: ServerFacts, env: WalEnvironment): void {
+  const why = unbounded(facts, env)
+  if (why !== null) throw new SalvorError('WAL_NOT_STREAMED', { source: env.context.source, ...why })
 }
 
 /** Makes the slot, or takes up the one that is there. */

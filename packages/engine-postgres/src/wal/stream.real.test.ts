@@ -293,6 +293,10 @@ test('a server without a bound for slots is left alone, unless that was accepted
     hint: expect.stringContaining('max_slot_wal_keep_size'),
   })
   expect(await server.query('SELECT * FROM pg_replication_slots')).toEqual([])
+  const told = async (unboundedSlot: boolean) =>
+    (await probe(walEnvironment(server.url, folder.path, { unboundedSlot }), new AbortController().signal)).not_streamed
+  expect((await told(false))?.fix).toContain('max_slot_wal_keep_size')
+  expect(await told(true)).toBeUndefined()
   await using accepted = startStream(
     walEnvironment(server.url, folder.path, { unboundedSlot: true }),
     sink,

@@ -21,6 +21,8 @@ export interface SourceProbe {
   readonly size_bytes: number | null
   /** Things worth telling that do not stop a backup. */
   readonly notices: readonly string[]
+  /** Its log would not be streamed now: why, and what to do. Absent: it would, or it has none. */
+  readonly not_streamed?: { readonly reason: string; readonly fix: string }
 }
 
 export interface SnapshotFacts {

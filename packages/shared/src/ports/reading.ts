@@ -39,6 +39,8 @@ export interface BackupEntry {
   /** Of a database: its number in the cluster, and how much it held. */
   readonly oid?: string
   readonly bytes?: number | null
+  /** It comes with every restore. */
+  readonly always?: boolean
 }
 
 export const EXPORT_FORMATS = ['sql', 'csv'] as const
