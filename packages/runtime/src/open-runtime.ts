@@ -73,6 +73,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     config_text === undefined
       ? loadConfig(config_file, env, adapters)
       : parseConfig(config_text, config_file, env, adapters)
+  const { expects, here = false } = options
+  // Its code comes while secrets are digested in another thread.
+  const inThisProcess = expects !== undefined && here ? import('./tasks/tasks-here.ts') : null
+  inThisProcess?.catch(() => undefined)
   let config = await load()
   const level = LEVELS.has(env['SALVOR_LOG_LEVEL'] ?? '')
     ? (env['SALVOR_LOG_LEVEL'] as LogLevel)
@@ -91,10 +95,9 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       log_level: level,
     }),
   )
-  const { expects, here = false } = options
   let tasks: Tasks = forked
-  if (expects !== undefined && here) {
-    const { tasksHere } = await import('./tasks/tasks-here.ts')
+  if (expects !== undefined && inThisProcess) {
+    const { tasksHere } = await inThisProcess
     tasks = opened.use(tasksHere(new Set([expects]), forked, { config: () => config, clock: systemClock, log }))
   } else if (expects !== undefined) forked.warmUp(expects)
   const base = await options.openCatalog({ url: config.catalog_url, data_dir, ids: systemIds, holderAlive })
