@@ -161,7 +161,7 @@ class StoredContent implements ArtifactContent {
     try {
       for (let frame = await ahead.next(); frame !== null; frame = await ahead.next()) {
         await frame.done.catch((error: unknown) => {
-          throw this.#named(error, frame!)
+          throw this.#named(error, frame)
         })
         this.#held = null
         yield frame
