@@ -20,7 +20,7 @@ export interface CommandNeeds {
   readonly keys?: string | undefined
   /** The task that the command is about to run; `here`: in its own process. */
   readonly expects?: NonNullable<RuntimeOptions['expects']>
-  readonly here?: boolean
+  readonly here?: NonNullable<RuntimeOptions['here']>
 }
 
 /** The environment of a command whose keyring may be another than the configured one. */
