@@ -8,10 +8,18 @@ import { translateEmbedded } from './embedded/translate.ts'
 import { leased } from './leased-connection.ts'
 import type { Tables } from './tables.ts'
 
+let ahead: ThreadClient | null = null
+
+/** Starts the thread of the embedded catalog that this process is about to open. One that nobody opens keeps no process alive. */
+export function startEmbeddedAhead(): void {
+  ahead ??= new ThreadClient()
+}
+
 /** SQLite in data_dir, driven by one thread of this process; other processes may use the same file. */
 export async function openEmbedded(data_dir: string, unique: string): Promise<CatalogDialect> {
   const path = await prepareDataDir(data_dir, unique)
-  const thread = new ThreadClient()
+  const thread = ahead ?? new ThreadClient()
+  ahead = null
   try {
     await whenFree(() => thread.ask({ op: 'open', path }))
   } catch (error) {

@@ -4,7 +4,7 @@ import { beginAudit } from './audit.ts'
 import { catalogOf } from './catalog.ts'
 import { Database } from './database.ts'
 import type { CatalogDialect } from './dialect.ts'
-import { openEmbedded } from './dialect-embedded.ts'
+import { openEmbedded, startEmbeddedAhead } from './dialect-embedded.ts'
 import { migrate } from './migrate.ts'
 import { MIGRATIONS } from './migrations/all.ts'
 
@@ -33,6 +33,11 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
     await dialect.close()
     throw error
   }
+}
+
+/** What an embedded catalog takes longest for, begun before its place is known. For commands that are sure to open a catalog. */
+export function openCatalogSoon(): void {
+  startEmbeddedAhead()
 }
 
 /** The driver is loaded where it is used: most commands run on the embedded catalog. */

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { openCatalog } from '@salvor/catalog/open-catalog'
+import { openCatalog, openCatalogSoon } from '@salvor/catalog/open-catalog'
 import { KEYRING_VARIABLE } from '@salvor/runtime/config/load-config'
 import { openRuntime, type Runtime, type RuntimeOptions } from '@salvor/runtime/open-runtime'
 import type { Command } from 'commander'
@@ -20,7 +20,7 @@ export interface CommandNeeds {
   readonly keys?: string | undefined
   /** The task that the command is about to run; `here`: in its own process. */
   readonly expects?: NonNullable<RuntimeOptions['expects']>
-  readonly here?: boolean
+  readonly here?: NonNullable<RuntimeOptions['here']>
 }
 
 /** The environment of a command whose keyring may be another than the configured one. */
@@ -30,5 +30,6 @@ export function environmentWith(keys: string | undefined): NodeJS.ProcessEnv {
 
 /** Configuration, catalog and adapters for one command, without workers or a queue. */
 export function openForCommand(options: GlobalOptions, { keys, ...expected }: CommandNeeds = {}): Promise<Runtime> {
+  if (expected.expects !== undefined) openCatalogSoon()
   return openRuntime({ config_file: options.config, env: environmentWith(keys), openCatalog, ...expected })
 }

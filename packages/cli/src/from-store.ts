@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openCatalog } from '@salvor/catalog/open-catalog'
+import { openCatalog, openCatalogSoon } from '@salvor/catalog/open-catalog'
 import { findStored } from '@salvor/repository/find-stored'
 import { loadConfig } from '@salvor/runtime/config/load-config'
 import type { LoadedConfig } from '@salvor/runtime/config/loaded-config'
@@ -38,6 +38,7 @@ export async function openFromStore(
   const env = environmentWith(needs.keys)
   const passing: OpenCatalog = (wish) => openCatalog({ ...wish, url: null, data_dir: folder })
   const { keys: _, ...expected } = needs
+  openCatalogSoon()
   const common = { env, openCatalog: passing, ...expected }
   const block = isStoreUrl(from) ? storeOfUrl(from, env) : null
   const runtime = opened.use(

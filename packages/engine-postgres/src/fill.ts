@@ -98,7 +98,8 @@ async function unpackAll(
       written: ({ name, size, crc }: NewFile) => readBack.known([[name, size, crcHex(crc)]]),
       zeroed: (name: string, size: number) => readBack.zeros(name, size),
     }
-    await unpack(watched(content), tree, heard, fate)
+    const hold = fate || !content.hold ? undefined : (until: Promise<unknown>) => content.hold?.(until)
+    await unpack(watched(content), tree, heard, fate, hold)
     await readBack.finish()
     return
   }

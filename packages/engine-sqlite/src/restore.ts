@@ -10,6 +10,7 @@ import { assertNotInUse } from './in-use.ts'
 import { freshName, removeLeftovers } from './leftovers.ts'
 import { putInPlace } from './put-in-place.ts'
 import { applyIncrements, assertState } from './pages/apply-pages.ts'
+import type { PagesHead } from './pages/page-stream.ts'
 import { rejectOnAbort } from './route.ts'
 import { assertRoom, withFullDisk } from './scratch-copy.ts'
 import type { Site } from './site.ts'
@@ -28,8 +29,7 @@ export async function restoreFile(
   await removeLeftovers(target, site.context.now())
   const fresh = await createBeside(target)
   try {
-    await writeContent(fresh, site, content, request, replaced, signal)
-    const checks = request.proof_follows ? [] : await checkFresh(site, fresh.path, target, signal)
+    const checks = await writeAndCheck(fresh, { site, content, request, target, replaced }, signal)
     if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
     await assertNotInUse(target, site.context.scratch_dir)
     await putInPlace(fresh.path, target, replaced !== null)
@@ -60,57 +60,73 @@ async function createBeside(target: string): Promise<FreshFile> {
   }
 }
 
-async function writeContent(
-  fresh: FreshFile,
-  site: Site,
-  content: ArtifactContent,
-  request: RestoreRequest,
-  replaced: Stats | null,
-  signal: AbortSignal,
-) {
+interface Restoring {
+  readonly site: Site
+  readonly content: ArtifactContent
+  readonly request: RestoreRequest
+  readonly target: string
+  readonly replaced: Stats | null
+}
+
+async function writeAndCheck(fresh: FreshFile, restoring: Restoring, signal: AbortSignal): Promise<Check[]> {
   // The content's writers use the descriptor until they have settled, also after an abort.
-  const written = writeAll(fresh, site, content, request, replaced, signal)
-  written.catch(() => undefined)
+  const checked = writeAll(fresh, restoring, signal)
+  checked.catch(() => undefined)
   using abort = rejectOnAbort(signal)
-  await Promise.race([written, abort.aborted])
+  return await Promise.race([checked, abort.aborted])
 }
 
 async function writeAll(
   { path, handle }: FreshFile,
-  site: Site,
-  content: ArtifactContent,
-  request: RestoreRequest,
-  replaced: Stats | null,
+  restoring: Restoring,
   signal: AbortSignal,
-) {
+): Promise<Check[]> {
+  const { content, request, replaced } = restoring
   try {
     await assertRoom(dirname(path), content.size, 0)
     if (content.size > 0) await content.writeTo(handle.fd, signal)
-    const size = await bringForward(handle, site, content, request, signal)
-    await seal(handle, size, replaced)
+    const applied = await applyIncrements(handle, request.increments ?? [], signal)
+    await giveOver(handle, applied?.size ?? content.size, replaced)
+    return await sealAndCheck({ path, handle }, applied?.head ?? null, restoring, signal)
   } finally {
     await handle.close()
   }
 }
 
-/** From the full to the state of the last incremental, if there is one, and compared with what the source was then. */
-async function bringForward(
-  handle: FileHandle,
-  site: Site,
-  content: ArtifactContent,
-  { increments = [], target }: RestoreRequest,
+/**
+ * All of it side by side: SQLite keeps few cores busy, and a disk none. What the pages say of a failure comes before what SQLite says, and
+ * nothing is at work any more when it is told.
+ */
+async function sealAndCheck(
+  { path, handle }: FreshFile,
+  head: PagesHead | null,
+  { site, request, target }: Restoring,
   signal: AbortSignal,
-): Promise<number> {
-  const applied = await applyIncrements(handle, increments, signal)
-  if (applied === null) return content.size
-  const expected = increments.at(-1)?.engine_facts['state_sha256']
-  // A change set from the log says that it has no digest of the whole state.
-  if (expected !== null)
-    await assertState(handle.fd, applied.head, String(expected), { source: site.context.source, target })
-  return applied.size
+): Promise<Check[]> {
+  const failed = new AbortController()
+  const bytes = [head ? compareState(handle.fd, head, { site, request }, signal) : Promise.resolve(), handle.sync()]
+  for (const one of bytes) one.catch((error: unknown) => failed.abort(error))
+  const either = AbortSignal.any([signal, failed.signal])
+  const asked = request.proof_follows ? Promise.resolve<Check[]>([]) : checkFresh(site, path, target, either)
+  const ended = await Promise.allSettled([...bytes, asked])
+  for (const one of ended) if (one.status === 'rejected') throw one.reason
+  return await asked
 }
 
-async function seal(handle: FileHandle, size: number, replaced: Stats | null): Promise<void> {
+/** What came from a full and its incrementals, compared with what the source was then. */
+async function compareState(
+  fd: number,
+  head: PagesHead,
+  { site, request: { increments = [], target } }: Pick<Restoring, 'site' | 'request'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const expected = increments.at(-1)?.engine_facts['state_sha256']
+  // A change set from the log says that it has no digest of the whole state.
+  if (expected === null) return
+  await assertState(fd, head, String(expected), { source: site.context.source, target }, signal)
+}
+
+async function giveOver(handle: FileHandle, size: number, replaced: Stats | null): Promise<void> {
   if (replaced) {
     const fresh = await handle.stat()
     if (fresh.uid !== replaced.uid || fresh.gid !== replaced.gid) await handle.chown(replaced.uid, replaced.gid)
@@ -118,7 +134,6 @@ async function seal(handle: FileHandle, size: number, replaced: Stats | null): P
   }
   const { size: found } = await handle.stat()
   if (found !== size) throw new Error(`${found} of ${size} bytes were written`)
-  await handle.sync()
 }
 
 /** Dangling references are told, not refused: SQLite allows them, and the source may have had them. */

@@ -30,6 +30,8 @@ class FileKeyRing implements KeyRing {
   readonly configured: boolean
   readonly #file: string
   readonly #wrapping: readonly WrappingEntry[]
+  /** Private halves of those that were used: OpenSSL prepares each key once, which takes as long as opening with it. */
+  readonly #opening = new Map<string, KeyObject>()
   readonly #signers: ReadonlyMap<string, KeyObject>
   /** Private signing keys, the retired ones too. */
   readonly #private: ReadonlyMap<string, KeyObject>
@@ -79,10 +81,16 @@ class FileKeyRing implements KeyRing {
   unwrap(wrapped: readonly WrappedKey[], what: string): Buffer {
     for (const { key_id, wrapped: value } of wrapped) {
       const entry = this.#wrapping.find((entry) => entry.key_id === key_id && entry.private_key !== null)
-      const dataKey = entry && opened(entry.private_key!, value)
+      const dataKey = entry && opened(() => this.#privateOf(entry), value)
       if (dataKey) return dataKey
     }
     throw new SalvorError('KEY_MISSING', { key: what, wanted: wrapped.map(({ key_id }) => key_id).join(', ') })
+  }
+
+  #privateOf({ key_id, private_key }: WrappingEntry): KeyObject {
+    const known = this.#opening.get(key_id) ?? createPrivateKey(private_key!)
+    this.#opening.set(key_id, known)
+    return known
   }
 
   #bestFor(purpose: WrappedKey['purpose'], source: string, retentionClass: RetentionClass): WrappingEntry | null {
@@ -111,9 +119,9 @@ function newest<T extends { readonly created_at: string }>(entries: readonly T[]
 }
 
 /** A wrapped key that does not open is passed over: another of the list may. */
-function opened(privateKey: string, wrapped: string): Buffer | null {
+function opened(privateKey: () => KeyObject, wrapped: string): Buffer | null {
   try {
-    const dataKey = privateDecrypt({ key: privateKey, ...OAEP }, Buffer.from(wrapped, 'base64'))
+    const dataKey = privateDecrypt({ key: privateKey(), ...OAEP }, Buffer.from(wrapped, 'base64'))
     return dataKey.length === DATA_KEY_BYTES ? dataKey : null
   } catch {
     return null

@@ -14,6 +14,7 @@ import {
   readManifest,
   statArtifact,
 } from './open-backup.ts'
+import { FramesAhead } from './frames-ahead.ts'
 import { countProgress } from './progress.ts'
 import { SkimmedFrames } from './skim-frames.ts'
 import { type FrameInFlight, frameReason, StoredFrames, type StoredFramesOptions } from './stored-frames.ts'
@@ -71,17 +72,14 @@ export async function openArtifact(request: OpenArtifactRequest, signal: AbortSi
 /** Threads of a look into the middle serve the pass that comes next. */
 const NEXT_PASS_MS = 10_000
 
-async function settled(pool: FramePool, frames: readonly FrameInFlight[]): Promise<void> {
-  await Promise.allSettled(frames.map(({ done }) => done))
-  for (const { slot } of frames) pool.release(slot)
-}
-
 class StoredContent implements ArtifactContent {
   readonly #options: Omit<StoredFramesOptions, 'pool' | 'checksum'>
   readonly #decoders: Decoders
   readonly #signal: AbortSignal
   readonly #report: (progress: RunProgress) => void
   #busy = false
+  /** Until then the taker needs the chunk that it was given last. */
+  #held: Promise<unknown> | null = null
   /** When no pass is under way; never rejects. */
   idle: Promise<void> = Promise.resolve()
 
@@ -105,6 +103,10 @@ class StoredContent implements ArtifactContent {
     for await (const { pool, frame } of this.#pass(null, signal)) {
       yield pool.memory.output(frame.slot).subarray(0, frame.plain)
     }
+  }
+
+  hold(until: Promise<unknown>): void {
+    this.#held = until
   }
 
   skim(from: number, signal: AbortSignal): SkippableBytes {
@@ -151,45 +153,25 @@ class StoredContent implements ArtifactContent {
     }
   }
 
+  /** Frames are read and opened ahead, as far as there are slots, whatever the taker is busy with. */
   async *#frames(pool: FramePool, fd: number | null, signal: AbortSignal): AsyncGenerator<FrameInFlight> {
-    const inFlight: FrameInFlight[] = []
     const progress = countProgress('reading', this.size, this.#report)
     const frames = new StoredFrames({ ...this.#options, pool, checksum: false })
-    const arriving = frames.read(fd, AbortSignal.any([signal, this.#signal]))
-    // The next frame is read and hashed while whoever takes the present one is busy with it.
-    let ahead = arriving.next()
+    const ahead = new FramesAhead(frames.read(fd, AbortSignal.any([signal, this.#signal])), pool)
     try {
-      for (let next = await ahead; !next.done; next = await ahead) {
-        inFlight.push(next.value)
-        ahead = arriving.next()
-        ahead.catch(() => undefined)
-        if (inFlight.length === pool.slots - 1) yield* this.#finish(pool, inFlight, progress)
+      for (let frame = await ahead.next(); frame !== null; frame = await ahead.next()) {
+        await frame.done.catch((error: unknown) => {
+          throw this.#named(error, frame)
+        })
+        this.#held = null
+        yield frame
+        ahead.release(frame, this.#held)
+        progress(frame.plain)
       }
-      while (inFlight.length > 0) yield* this.#finish(pool, inFlight, progress)
       frames.assertWhole()
     } finally {
-      await settled(pool, inFlight)
-      // It may have waited for one of those slots.
-      const last = await ahead.catch(() => null)
-      if (last !== null && !last.done) await settled(pool, [last.value])
-      await arriving.return(undefined)
+      await ahead[Symbol.asyncDispose]()
     }
-  }
-
-  /** Waits for the oldest frame and hands it out; its slot is free once the taker comes back. */
-  async *#finish(
-    pool: FramePool,
-    inFlight: FrameInFlight[],
-    progress: (bytes: number) => void,
-  ): AsyncGenerator<FrameInFlight> {
-    const oldest = inFlight[0]!
-    await oldest.done.catch((error: unknown) => {
-      throw this.#named(error, oldest)
-    })
-    yield oldest
-    inFlight.shift()
-    pool.release(oldest.slot)
-    progress(oldest.plain)
   }
 
   #named(error: unknown, frame: FrameInFlight): unknown {

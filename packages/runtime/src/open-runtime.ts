@@ -40,8 +40,8 @@ export interface RuntimeOptions {
   readonly max_old_space_mb?: number
   /** The first task that is sure to come: its process, or its threads, start while the rest is opened. */
   readonly expects?: TaskName
-  /** It runs in this process, and so must not touch a SQLite file that something else here may have open. */
-  readonly here?: boolean
+  /** It runs in this process, and so must not touch a SQLite file that something else here may have open. Asked once the configuration is read. */
+  readonly here?: (config: LoadedConfig) => boolean
 }
 
 /** Configuration, catalog and adapters of a process. */
@@ -73,6 +73,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     config_text === undefined
       ? loadConfig(config_file, env, adapters)
       : parseConfig(config_text, config_file, env, adapters)
+  const { expects, here } = options
+  // Its code comes while secrets are digested in another thread.
+  const inThisProcess = expects !== undefined && here ? import('./tasks/task-here.ts') : null
+  inThisProcess?.catch(() => undefined)
   let config = await load()
   const level = LEVELS.has(env['SALVOR_LOG_LEVEL'] ?? '')
     ? (env['SALVOR_LOG_LEVEL'] as LogLevel)
@@ -91,11 +95,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       log_level: level,
     }),
   )
-  const { expects, here = false } = options
   let tasks: Tasks = forked
-  if (expects !== undefined && here) {
-    const { tasksHere } = await import('./tasks/tasks-here.ts')
-    tasks = opened.use(tasksHere(new Set([expects]), forked, { config: () => config, clock: systemClock, log }))
+  if (expects !== undefined && inThisProcess && here?.(config)) {
+    const { taskHere } = await inThisProcess
+    tasks = opened.use(taskHere(expects, forked, { config: () => config, clock: systemClock, log }))
   } else if (expects !== undefined) forked.warmUp(expects)
   const base = await options.openCatalog({ url: config.catalog_url, data_dir, ids: systemIds, holderAlive })
   opened.defer(() => base.close())

@@ -1,5 +1,6 @@
 import { noSource } from '@salvor/policy/fleets'
 import { registerSources } from '@salvor/runtime/register-sources'
+import type { LoadedConfig } from '@salvor/runtime/config/loaded-config'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -19,7 +20,9 @@ export interface BackupOptions extends GlobalOptions {
 
 /** `salvor backup SOURCE`: exits by bytes and copies, never by the source's checks. */
 export async function backup(name: string, options: BackupOptions, signal: AbortSignal): Promise<Answer> {
-  await using runtime = await openForCommand(options, { expects: 'snapshot' })
+  // Of a SQLite file everything is read, and this process has one open: its catalog.
+  const inCommand = ({ settings }: LoadedConfig) => settings.sources.get(name)?.engine === 'postgres'
+  await using runtime = await openForCommand(options, { expects: 'snapshot', here: inCommand })
   const { deps } = runtime
   const { sources, fleets } = deps.settings()
   const source = sources.get(name)

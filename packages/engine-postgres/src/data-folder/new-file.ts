@@ -9,7 +9,8 @@ export class NewFile {
   readonly #file: number
   size = 0
   crc = 0
-  #writes: Promise<void>[] = []
+  readonly #writes = new Set<Promise<void>>()
+  #failure: { readonly error: unknown } | null = null
 
   /** `size`: what it will have. */
   constructor(tree: Tree, name: string, size: number) {
@@ -21,21 +22,31 @@ export class NewFile {
   /** The bytes must stay as they are until it is settled. */
   write(bytes: Buffer): void {
     const writing = this.#tree.putLater(this.#file, bytes, this.size)
-    if (writing !== undefined) this.#writes.push(writing)
+    if (writing !== undefined) this.#follow(writing)
     // Only now, when a thread may be writing already.
     this.crc = crc32c(bytes, this.crc)
     this.size += bytes.length
   }
 
-  get isSettled(): boolean {
-    return this.#writes.length === 0
+  #follow(writing: Promise<void>): void {
+    const followed = writing.then(
+      () => void this.#writes.delete(followed),
+      (error: unknown) => {
+        this.#writes.delete(followed)
+        this.#failure ??= { error }
+      },
+    )
+    this.#writes.add(followed)
   }
 
-  /** Rejects with the first write's failure, when all have ended. */
+  get isSettled(): boolean {
+    return this.#writes.size === 0 && this.#failure === null
+  }
+
+  /** Rejects with the first failure of the writes that were begun before, when these have ended. */
   async settled(): Promise<void> {
-    const ended = await Promise.allSettled(this.#writes)
-    this.#writes = []
-    for (const one of ended) if (one.status === 'rejected') throw one.reason
+    await Promise.all(this.#writes)
+    if (this.#failure) throw this.#failure.error
   }
 
   /** Once it is settled. */

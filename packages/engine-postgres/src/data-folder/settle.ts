@@ -1,6 +1,7 @@
-import { constants } from 'node:fs'
-import { lchown, open, opendir, stat } from 'node:fs/promises'
+import { closeSync, constants, fchownSync, fsync, openSync } from 'node:fs'
+import { lchown, opendir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { promisify } from 'node:util'
 
 export interface Owner {
   readonly uid: number
@@ -33,13 +34,16 @@ export async function syncFolder(path: string, owner: Owner | null = null): Prom
   await settleOne(Buffer.from(path), owner)
 }
 
+const sync = promisify(fsync)
+
+/** Opened, given and closed here: handing these to another thread takes longer than they do. */
 async function settleOne(path: Buffer, owner: Owner | null): Promise<void> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
-    if (owner !== null) await file.chown(owner.uid, owner.gid)
-    await file.sync()
+    if (owner !== null) fchownSync(file, owner.uid, owner.gid)
+    await sync(file)
   } finally {
-    await file.close()
+    closeSync(file)
   }
 }
 

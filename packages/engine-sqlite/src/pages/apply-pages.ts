@@ -44,12 +44,16 @@ export async function assertState(
   { page_size, page_count, digesting }: PagesHead,
   expected: string,
   about: { readonly source: string; readonly target: string },
+  signal: AbortSignal,
 ): Promise<void> {
   const state = new DigestsState()
   const zeros = unusedRanges(page_size * page_count, page_size)
   if (digesting !== null) {
     const work = { ...digesting, fd, page_size, page_count, zeros, threads: 2, source: about.source }
-    for await (const digests of hashPages(work)) state.add(digests)
+    for await (const digests of hashPages(work)) {
+      signal.throwIfAborted()
+      state.add(digests)
+    }
     if (state.hex() === expected) return
   }
   const reason = 'its pages are not those of the source at that instant'

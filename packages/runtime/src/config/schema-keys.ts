@@ -20,6 +20,8 @@ export function inputSchema(schema: z.ZodType): JsonSchema {
 
 /** Keys that a mapping may have there. Null: the schema does not say. */
 export function knownKeysAt(schema: z.ZodType, path: KeyPath): readonly string[] | null {
+  // The whole schema of a mapping takes ten times as long as the rest of a block, and every command reads several.
+  if (path.length === 0 && schema instanceof z.ZodObject) return Object.keys(schema.shape)
   let places: readonly JsonSchema[] = forms(inputSchema(schema))
   for (const part of path) places = places.flatMap((place) => below(place, part)).flatMap(forms)
   const keys = new Set(places.flatMap((place) => Object.keys(place.properties ?? {})))

@@ -45,6 +45,11 @@ export interface ArtifactContent {
   /** In order. A chunk is valid until the next one is asked for. */
   chunks(signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
+   * Keeps the last chunk of `chunks` as it is until `until` has settled, while others are asked for. Once a chunk, before the next is
+   * asked for. Absent: it cannot be kept.
+   */
+  hold?(until: Promise<unknown>): void
+  /**
    * In order from `from` on; what is skipped is neither fetched nor decoded where that saves something, so the checksum of the whole
    * is not looked at: each frame is compared with the signed index. Absent: everything is read.
    */

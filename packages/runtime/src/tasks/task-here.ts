@@ -8,19 +8,19 @@ import type { TaskName } from './perform-task.ts'
 const AHEAD_MS = 10_000
 
 /**
- * The tasks of `names` in this process, every other as `elsewhere` does it. What reads comes soon: its threads are started now, beside
- * what else this process has to open.
+ * The task of that name in this process, every other as `elsewhere` does it. One that reads a backup comes soon: its threads are started now,
+ * beside what else this process has to open.
  */
-export function tasksHere(
-  names: ReadonlySet<TaskName>,
+export function taskHere(
+  name: TaskName,
   elsewhere: Tasks,
   options: Omit<InlineOptions, 'decoders'>,
 ): Tasks & AsyncDisposable {
   const decoders = new Decoders(options.config().threads, LINGER_MS)
-  decoders.startAhead(AHEAD_MS)
+  if (name !== 'snapshot') decoders.startAhead(AHEAD_MS)
   const inline = inlineTasks({ ...options, decoders })
   return {
-    run: (task, ...rest) => (names.has(task) ? inline : elsewhere).run(task, ...rest),
+    run: (task, ...rest) => (task === name ? inline : elsewhere).run(task, ...rest),
     [Symbol.asyncDispose]: () => decoders[Symbol.asyncDispose](),
   }
 }
