@@ -13,7 +13,7 @@ export function isGone(error: unknown): error is ServerError {
 }
 
 /** Another connection has the slot. */
-export function isBusy(error: unknown): error is ServerError {
+export function isBusy(error: unknown): boolean {
   return error instanceof ServerError && error.sqlState === IN_USE
 }
 
