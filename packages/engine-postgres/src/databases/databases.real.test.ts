@@ -11,7 +11,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { settle } from '../data-folder/settle.ts'
 import { contentsOf, refusedByVerifyBackup } from '../delta/delta.fixture.ts'
 import { engineOf, never, temporaryFolder } from '../engine.fixture.ts'
-import { ChainOfBackups } from '../incremental/chain.fixture.ts'
+import { ChainOfBackups, nativeMeans } from '../incremental/chain.fixture.ts'
 
 const SEGMENT = 16 * 1024 * 1024
 const ODD = 'odd "one" é'
@@ -65,7 +65,8 @@ describe.each(CASES)('selected databases of PostgreSQL %i %s, increments: %s', (
       max_wal_size: '2GB',
       ...(major >= 17 && { summarize_wal: 'on' }),
     }
-    server = await startPostgres({ major, initdb, settings })
+    const { start, versionGates } = incrementals === 'auto' ? nativeMeans(major) : { start: {}, versionGates: [] }
+    server = await startPostgres({ major, initdb, settings, ...start })
     const place = join(server.folder, 'elsewhere')
     mkdirSync(place)
     if (serverUser.uid !== undefined) chownSync(place, serverUser.uid, serverUser.gid!)
@@ -95,7 +96,7 @@ describe.each(CASES)('selected databases of PostgreSQL %i %s, increments: %s', (
     }
     const writers = ['app', 'billing'].map(writer)
     const engine = engineOf(server.url, folder.path)
-    const chain = new ChainOfBackups(server.url, folder.path, { versionGates: [], incrementals })
+    const chain = new ChainOfBackups(server.url, folder.path, { versionGates, incrementals })
     await chain.full()
     const { facts } = await chain.increment()
     expect(facts.engine_facts['incremental']).toBe(incrementals === 'auto' ? 'native' : 'pages')

@@ -2,14 +2,32 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Increment, ParentBackup, RestoreFacts, RestoreRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
+import { newerPrograms, type NewerMajor, type PostgresMajor } from '@salvor/testkit/real/postgres-programs'
 import { contentOf, environmentOf, fileSink, never } from '../engine.fixture.ts'
 import type { Environment } from '../environment.ts'
 import { merge } from '../merge.ts'
 import { prove } from '../prove.ts'
 import { restore } from '../restore.ts'
+import { VERSION_GATES, type VersionGate } from './gates.ts'
 import { takeChanges, takeFull } from './take.ts'
 
 // Chains of backups for tests: artifacts and digests in plain files of one folder.
+
+/** What a chain of a server's own incrementals is tested with. */
+export interface NativeMeans {
+  readonly start: { readonly bin?: string }
+  readonly versionGates: readonly VersionGate[]
+  /** Of its proofs. */
+  readonly programs: readonly string[]
+}
+
+/** A server past the gates where there is one; else an older one, which is known to forget pages of visibility maps, and no gate. */
+export function nativeMeans(major: PostgresMajor): NativeMeans {
+  const { bin } = newerPrograms(major as NewerMajor)
+  return bin === null
+    ? { start: {}, versionGates: [], programs: [] }
+    : { start: { bin }, versionGates: VERSION_GATES, programs: [bin] }
+}
 
 export interface Link {
   readonly id: string

@@ -1,20 +1,17 @@
 import { POSTGRES_MAJORS, startPostgres, type PostgresMajor, type RealPostgres } from '@salvor/testkit/real/postgres'
 import { RECOVER_SCRIPT } from '@salvor/repository/recover-script'
-import { newerPrograms, serverUser } from '@salvor/testkit/real/postgres-programs'
+import { newerPrograms, serverUser, type NewerMajor } from '@salvor/testkit/real/postgres-programs'
 import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { contentsOf } from '../delta/delta.fixture.ts'
 import { temporaryFolder } from '../engine.fixture.ts'
-import { ChainOfBackups, differences, type Link } from './chain.fixture.ts'
-import { VERSION_GATES } from './gates.ts'
+import { ChainOfBackups, differences, nativeMeans, type Link } from './chain.fixture.ts'
 
 const PYTHON = spawnSync('python3', ['--version']).status === 0
 const ALL_MERGES = process.env['SALVOR_TEST_COUNTS'] === 'full'
 const VERIFY_BACKUP = '/usr/lib/postgresql/15/bin/pg_verifybackup'
-/** A server past the gates where there is one; else an older one, whose incrementals are known to forget something. */
-const newerBin = (major: PostgresMajor): string | null => (major >= 17 ? newerPrograms(major as 17 | 18).bin : null)
 
 const KINDS: readonly [PostgresMajor, 'native' | 'pages'][] = POSTGRES_MAJORS.flatMap((major) =>
   major >= 17 ? [[major, 'native'] as const, [major, 'pages'] as const] : [[major, 'pages'] as const],
@@ -49,13 +46,12 @@ describe.each(KINDS)('a chain of incrementals of PostgreSQL %i, %s', (major, kin
   const folder = temporaryFolder()
   let server: RealPostgres
   let chain: ChainOfBackups
-  const newer = kind === 'native' ? newerBin(major) : null
-  const programs = newer === null ? [] : [newer]
-  const versionGates = newer === null ? [] : VERSION_GATES
+  const means = kind === 'native' ? nativeMeans(major) : { start: {}, versionGates: [], programs: [] }
+  const { versionGates, programs } = means
+  const [newer = null] = programs
   beforeAll(async () => {
     const settings = major >= 17 ? { summarize_wal: 'on', autovacuum: 'off' } : { autovacuum: 'off' }
-    const bin = newer === null ? {} : { bin: newer }
-    server = await startPostgres({ major, initdb: ['--data-checksums'], settings, ...bin })
+    server = await startPostgres({ major, initdb: ['--data-checksums'], settings, ...means.start })
     const incrementals = kind === 'pages' ? 'pages' : 'auto'
     chain = new ChainOfBackups(server.url, folder.path, { versionGates, incrementals }, programs)
     const place = join(server.folder, 'elsewhere')
@@ -179,7 +175,7 @@ describe.each(KINDS)('a chain of incrementals of PostgreSQL %i, %s', (major, kin
   test.runIf(kind === 'native')(
     'comes back byte for byte as pg_combinebackup puts it together, and pg_verifybackup agrees',
     async ({ skip }) => {
-      skip(newer === null, newerPrograms(major as 17 | 18).missing)
+      skip(newer === null, newerPrograms(major as NewerMajor).missing)
       const [theirs, target] = [join(folder.path, 'theirs'), join(folder.path, 'ours')]
       expect(saidBy(join(newer!, 'pg_combinebackup'), ['-N', '-o', theirs, ...unpacked()])).toBe('')
       await chain.restore(target)

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fileSink, never, temporaryFolder } from '../engine.fixture.ts'
-import { ChainOfBackups } from './chain.fixture.ts'
+import { ChainOfBackups, nativeMeans } from './chain.fixture.ts'
 import { takeChanges } from './take.ts'
 
-const versionGates = [] as const
+const { start, versionGates } = nativeMeans(17)
 const always = { skipUnchanged: false }
 
 describe('an incremental that cannot be', () => {
@@ -18,7 +18,7 @@ describe('an incremental that cannot be', () => {
     new ChainOfBackups(server.url, folder.path, { versionGates, incrementals })
   beforeAll(async () => {
     const settings = { summarize_wal: 'on', wal_summary_keep_time: '1h' }
-    server = await startPostgres({ major: 17, initdb: ['--data-checksums'], settings })
+    server = await startPostgres({ major: 17, initdb: ['--data-checksums'], settings, ...start })
     await server.query(
       'CREATE TABLE patients AS SELECT g AS id, repeat($$x$$, 500) AS t FROM generate_series(1, 20000) g',
     )

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { startPostgres } from '@salvor/testkit/real/postgres'
 import { expect, test } from 'vitest'
 import { temporaryFolder } from '../engine.fixture.ts'
+import { nativeMeans } from './chain.fixture.ts'
 
 const TABLES = process.env['SALVOR_TEST_COUNTS'] === 'full' ? 100_000 : 1_000
 /** As a task's process has them. */
@@ -13,7 +14,12 @@ const MOST_MB = 220
 
 test(`a cluster with as many files as tables is backed up, chained, restored, laid over and merged in bounded memory`, async () => {
   const settings = { summarize_wal: 'on', autovacuum: 'off', max_locks_per_transaction: String(TABLES / 50) }
-  await using server = await startPostgres({ major: 18, settings, initdb: ['--data-checksums'] })
+  await using server = await startPostgres({
+    major: 18,
+    settings,
+    initdb: ['--data-checksums'],
+    ...nativeMeans(18).start,
+  })
   using folder = temporaryFolder()
   const create = (first: number, count: number) =>
     server.query(`DO $$ BEGIN FOR i IN ${first}..${first + count - 1} LOOP
