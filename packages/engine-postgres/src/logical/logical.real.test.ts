@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startPostgres, type RealPostgres } from '@salvor/testkit/real/postgres'
 import type { PostgresMajor } from '@salvor/testkit/real/postgres-programs'
@@ -10,27 +10,28 @@ import { adapter } from '../index.ts'
 import { errorsIn } from './client-process.ts'
 import { PART_BYTES } from './contents.ts'
 import { dump } from './dump.ts'
+import { CLIENT_FOLDERS, newestHere } from './dump-programs.fixture.ts'
 import { DUMP_DEADLINES } from './environment.ts'
 import { MemberWriter } from './member-writer.ts'
 import { clientProgram } from './programs.ts'
 import { statementsOf } from './statements.ts'
 
 const FULL = process.env['SALVOR_TEST_COUNTS'] === 'full'
-const newestHere = ([18, 17, 16, 15, 14] as const).find((major) =>
-  existsSync(`/usr/lib/postgresql/${major}/bin/pg_dump`),
-)
+const newest = newestHere ?? 0
 /** The oldest, and the newest whose client programs this machine has. */
-const MAJORS: readonly PostgresMajor[] =
-  newestHere === undefined
+const MAJORS: readonly PostgresMajor[] = FULL
+  ? ([13, 14, 15, 16, 17, 18] as const).filter((major) => major <= newest)
+  : newestHere === undefined
     ? []
-    : FULL
-      ? ([13, 14, 15, 16, 17, 18] as const).filter((m) => m <= newestHere)
-      : [13, newestHere]
+    : [13, newestHere]
 if (newestHere === undefined)
   console.log('logical dumps are not run: pg_dump is missing on this machine (apt install postgresql-client)')
 
 const logical = (url: string, folder: string, more: object = {}): Engine =>
-  adapter.open(adapter.schema.parse({ url, method: 'logical', ...more }), contextIn(folder))
+  adapter.open(
+    adapter.schema.parse({ url, method: 'logical', ...more }),
+    contextIn(folder, { server_programs: CLIENT_FOLDERS }),
+  )
 
 /** Names that would be paths, statements or patterns, were they trusted. */
 const HOSTILE = '../../etc/x; DROP "y" \'z\''
@@ -118,7 +119,7 @@ describe.each(MAJORS)('a logical backup of PostgreSQL %i', (major) => {
       ),
     ).toEqual([])
     const app = members.find((name) => name.includes('-app/dump.000000'))!
-    const pgRestore = (await clientProgram('clinic', 'pg_restore', major, [])).path
+    const pgRestore = (await clientProgram('clinic', 'pg_restore', major, CLIENT_FOLDERS)).path
     const list = spawnSync('bash', ['-c', `tar -xOf ${artifact} ${app} | ${pgRestore} --list`], { encoding: 'utf8' })
     expect(list.stdout).toContain('TABLE DATA care visits clerk')
     expect(facts.engine_facts).toMatchObject({ method: 'logical', databases: 3 })
@@ -238,7 +239,8 @@ describe.skipIf(newestHere === undefined)('a logical backup', () => {
     cut.abort(new Error('cut'))
     await expect(taken).rejects.toThrow('cut')
     expect(pgDumpsOf(folder.path)).toBeNull()
-    const env = { ...environmentOf(url, folder.path), choice: { databases: null, exclude: [] } }
+    const context = contextIn(folder.path, { server_programs: CLIENT_FOLDERS })
+    const env = { ...environmentOf(url, folder.path), context, choice: { databases: null, exclude: [] } }
     const dumpDeadlines = { ...DUMP_DEADLINES, lock_ms: 200 }
     await expect(dump({ ...env, dumpDeadlines }, sink, never)).rejects.toThrow(/locked a table for more than 0.2 s/)
     await expect(dump({ ...env, dumpDeadlines: { ...DUMP_DEADLINES, first_ms: 300 } }, sink, never)).rejects.toThrow(
@@ -254,7 +256,7 @@ describe.skipIf(newestHere === undefined)('a logical backup', () => {
   })
 
   test('of a server that is newer than every pg_dump here says which program is missing', async () => {
-    const missing = clientProgram('clinic', 'pg_dump', 90, [])
+    const missing = clientProgram('clinic', 'pg_dump', 90, CLIENT_FOLDERS)
     await expect(missing).rejects.toMatchObject({
       code: 'PROGRAM_MISSING',
       hint: expect.stringContaining('apt install postgresql-client-90'),

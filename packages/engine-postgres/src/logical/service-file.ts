@@ -65,6 +65,8 @@ function optionsOf(address: Address, program: ClientProgram, roots: string): Rec
     ...(sslkey === null ? {} : { sslkey }),
     ...(sslpassword ? { sslpassword } : {}),
     channel_binding: channelBinding,
+    // A ticket of Kerberos that lies on this machine would come before TLS, and before what it proves.
+    gssencmode: 'disable',
     // Older programs cannot be told; Salvor's own login to the same server came first, and refuses these.
     ...(program.major >= 16
       ? { require_auth: address.allowCleartext ? 'scram-sha-256,password,none' : 'scram-sha-256,none' }
