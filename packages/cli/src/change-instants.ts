@@ -1,7 +1,8 @@
-import { changeGaps, type ChangeFacts, changeLines } from '@salvor/policy/change-line'
-import { planChanges } from '@salvor/policy/changes-plan'
+import { changeGaps, changeLines } from '@salvor/policy/change-line'
+import { type ChangesPlan, planChanges } from '@salvor/policy/changes-plan'
 import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
 import { changesInput, gatherChangeFacts } from '@salvor/runtime/change-facts'
+import { planChangesOf } from '@salvor/runtime/plan-changes-of'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
@@ -16,7 +17,7 @@ export async function changedPoint(
   target: RecoveryTarget,
   store: string | null,
 ): Promise<AskedPoint> {
-  return pointOf(await gatherChangeFacts(deps, source, store), source, target)
+  return pointOf(await planChangesOf(deps, { source, target, backup_id: null }, store))
 }
 
 /** Null: no change set stands on a backup that can be read. */
@@ -38,7 +39,7 @@ export async function changeInstants(
     counted: reached,
     at(instant) {
       try {
-        return pointOf(facts, source, { kind: 'time', at: instant })
+        return pointOf(planChanges(facts, { source, target: { kind: 'time', at: instant }, backup_id: null }))
       } catch (error) {
         if (error instanceof SalvorError && error.code === 'TARGET_OUTSIDE_WINDOW') return null
         throw error
@@ -57,8 +58,7 @@ function endsOf({ stands_on, from_at, to_at }: StoredChangeSet): Instant[] {
   return stands_on === 'previous' ? [from_at, to_at] : [to_at]
 }
 
-function pointOf(facts: ChangeFacts, source: string, target: RecoveryTarget): AskedPoint {
-  const plan = planChanges(facts, { source, target, backup_id: null })
+function pointOf(plan: ChangesPlan): AskedPoint {
   const { backup_id, recovers_to: at } = plan
   return plan.sets.length === 0 ? { at, backup_id } : { at, backup_id, changes: changesInput(plan) }
 }

@@ -15,13 +15,15 @@ export interface ChangeFacts {
   readonly stream: ChangeStreamState | null
 }
 
-/** Sets that follow each other without a loss, and the backups that they can be laid over. */
-export interface ChangeLine extends ChangePath {
-  /** Backups within the line, the oldest first. */
+/** What comes back by sets that follow each other without a loss. */
+export interface ChangeReach {
+  /** Backups that they can be laid over, the oldest first. */
   readonly bases: readonly ChangeBase[]
   readonly earliest_at: Instant
   readonly latest_at: Instant
 }
+
+export interface ChangeLine extends ChangePath, ChangeReach {}
 
 /** Instants that do not come back. */
 export interface ChangeGap {
@@ -44,14 +46,23 @@ export function changeLines({ bases, sets, stream }: ChangeFacts): readonly Chan
 }
 
 function lineOf(path: ChangePath, bases: readonly ChangeBase[], stream: ChangeStreamState | null): ChangeLine | null {
-  const [first, last] = [path.sets[0]!, path.sets.at(-1)!]
+  const reach = reachOf({ first: path.sets[0]!, last: path.sets.at(-1)! }, bases, stream)
+  return reach && { ...path, ...reach }
+}
+
+/** Of a path, by its ends; `bases` by date. Null: no backup carries it. */
+export function reachOf(
+  { first, last }: { readonly first: StoredChangeSet; readonly last: StoredChangeSet },
+  bases: readonly ChangeBase[],
+  stream: ChangeStreamState | null,
+): ChangeReach | null {
   const known = bases.some(({ backup_id }) => backup_id === first.base)
   const covered = stream?.last_set === stateOf(last) ? stream.covered_until : null
   const latest_at = covered !== null && covered > last.to_at ? covered : last.to_at
   const within = bases.filter(({ consistent_at: at }) => at >= first.from_at && at <= latest_at)
-  if (first.stands_on === 'base' && known) return { ...path, bases: within, earliest_at: first.to_at, latest_at }
+  if (first.stands_on === 'base' && known) return { bases: within, earliest_at: first.to_at, latest_at }
   const start = within[0]?.consistent_at
-  return start === undefined ? null : { ...path, bases: within, earliest_at: start, latest_at }
+  return start === undefined ? null : { bases: within, earliest_at: start, latest_at }
 }
 
 /** What lies between two sets of which one names the other, with why; the oldest first. */
@@ -68,7 +79,8 @@ export function changeGaps({ sets }: Pick<ChangeFacts, 'sets'>): readonly Change
   return gaps.toSorted((a, b) => (a.to_at < b.to_at ? -1 : 1))
 }
 
-function gapAt(
+/** What lies between a set and the one before it in its path; `ends`: the instants of states that a set may name. */
+export function gapAt(
   set: StoredChangeSet,
   before: StoredChangeSet | undefined,
   ends: ReadonlyMap<string, Instant>,

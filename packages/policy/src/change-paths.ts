@@ -31,8 +31,26 @@ export function changePaths(sets: readonly StoredChangeSet[]): readonly ChangePa
 /** Of the same list again and again: a look for a change asks for dozens of plans over hundred thousands of sets. */
 const found = new WeakMap<readonly StoredChangeSet[], readonly ChangePath[]>()
 
-function pathsOf(sets: readonly StoredChangeSet[]): readonly ChangePath[] {
-  const graph = graphOf(sets)
+/** A state that earlier sets brought. */
+export interface KnownState {
+  readonly at: Instant
+  /** A way leads back from it to where a line begins. */
+  readonly rooted: boolean
+}
+
+/** The same for sets that may go on from states that are known. */
+export function pathsBehind(
+  known: ReadonlyMap<string, KnownState>,
+  sets: readonly StoredChangeSet[],
+): readonly ChangePath[] {
+  return pathsOf(sets, known)
+}
+
+function pathsOf(
+  sets: readonly StoredChangeSet[],
+  known: ReadonlyMap<string, KnownState> = new Map(),
+): readonly ChangePath[] {
+  const graph = graphOf(sets, known)
   const ends = [...graph.into.keys()].toSorted((a, b) => (graph.at.get(a)! < graph.at.get(b)! ? 1 : -1))
   const reached = new Set<string>()
   const ways = ends.flatMap((end) => {
@@ -70,14 +88,15 @@ interface Graph {
   readonly rooted: ReadonlySet<string>
 }
 
-function graphOf(sets: readonly StoredChangeSet[]): Graph {
+function graphOf(sets: readonly StoredChangeSet[], known: ReadonlyMap<string, KnownState>): Graph {
   const byEnd = sets.toSorted((a, b) => (a.to_at < b.to_at ? -1 : a.to_at > b.to_at ? 1 : 0))
-  const rooted = new Set<string>()
+  const rooted = new Set([...known].flatMap(([state, { rooted: leads }]) => (leads ? [state] : [])))
   for (const set of byEnd) {
     const start = startOf(set)
     if (start === null || rooted.has(start)) rooted.add(stateOf(set))
   }
   const at = new Map(byEnd.map((set) => [stateOf(set), set.to_at]))
+  for (const [state, { at: instant }] of known) at.set(state, instant)
   return { into: Map.groupBy(byEnd, stateOf), at, rooted }
 }
 

@@ -15,31 +15,72 @@ export async function hasChangeSets(deps: Deps, source: string): Promise<boolean
 
 /** What a source can be restored to by its backups and change sets, by the catalog alone. `from`: the store to read from where it has the set. */
 export async function gatherChangeFacts(deps: Deps, source: string, from: string | null): Promise<ChangeFacts> {
-  const stream = (await deps.catalog.changeStreams()).find((state) => state.source === source) ?? null
-  return { bases: await basesOf(deps, source), sets: await changeSetsOf(deps, source, from, null), stream }
+  return { ...(await carriersOf(deps, source)), sets: await changeSetsOf(deps, source, from) }
 }
 
-/** Each set once, from `from` or the first store of the configuration that has it. `since`: only those that bring no older instant. */
+/** The same without the sets. */
+export async function carriersOf(deps: Deps, source: string): Promise<Omit<ChangeFacts, 'sets'>> {
+  const stream = (await deps.catalog.changeStreams()).find((state) => state.source === source) ?? null
+  return { bases: await basesOf(deps, source), stream }
+}
+
+/** Of the instants that sets bring: from `since` on, and before `until`. */
+export interface ChangeRange {
+  readonly since?: Instant
+  readonly until?: Instant
+}
+
+/** Each set once, from `from` or the first store of the configuration that has it. */
 export async function changeSetsOf(
   deps: Deps,
   source: string,
   from: string | null,
-  since: Instant | null,
+  range: ChangeRange = {},
 ): Promise<readonly StoredChangeSet[]> {
+  const choice = choiceOf(deps, from)
+  for await (const set of deps.catalog.changeSets({ source, ...range })) choice.take(set)
+  return choice.chosen()
+}
+
+/** The same, by days of UTC: so many as a week may have are never in memory at once. */
+export async function* changeSetsByDay(
+  deps: Deps,
+  source: string,
+  from: string | null,
+): AsyncGenerator<readonly StoredChangeSet[]> {
+  let choice = choiceOf(deps, from)
+  let day = ''
+  for await (const set of deps.catalog.changeSets({ source })) {
+    const its = set.to_at.slice(0, 10)
+    if (its !== day) {
+      yield choice.chosen()
+      choice = choiceOf(deps, from)
+      day = its
+    }
+    choice.take(set)
+  }
+  yield choice.chosen()
+}
+
+function choiceOf(deps: Deps, from: string | null) {
   const order = [...(from === null ? [] : [from]), ...deps.settings().stores.keys()]
   const rank = ({ store }: StoredChangeSet): number => order.indexOf(store)
   const sets = new Map<string, StoredChangeSet>()
-  for await (const set of deps.catalog.changeSets({ source, ...(since !== null && { since }) })) {
-    if (rank(set) === -1) continue
-    const there = sets.get(set.document_sha256)
-    if (!there || rank(set) < rank(there)) sets.set(set.document_sha256, set)
+  return {
+    take(set: StoredChangeSet): void {
+      if (rank(set) === -1) return
+      const there = sets.get(set.document_sha256)
+      if (!there || rank(set) < rank(there)) sets.set(set.document_sha256, set)
+    },
+    chosen(): readonly StoredChangeSet[] {
+      const all = [...sets.values()]
+      if (from === null) return all
+      // A store that is to serve alone is not helped by a shorter way through another one.
+      const there = new Set(all.filter(({ store }) => store === from).map(stateOf))
+      const isDetour = (set: StoredChangeSet): boolean => set.store !== from && set.brings_state_of !== null
+      return all.filter((set) => !isDetour(set) || !there.has(stateOf(set)))
+    },
   }
-  const all = [...sets.values()]
-  if (from === null) return all
-  // A store that is to serve alone is not helped by a shorter way through another one.
-  const there = new Set(all.filter(({ store }) => store === from).map(stateOf))
-  const isDetour = (set: StoredChangeSet): boolean => set.store !== from && set.brings_state_of !== null
-  return all.filter((set) => !isDetour(set) || !there.has(stateOf(set)))
 }
 
 /** Backups that can be read, with what they stand on. */

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openCatalog } from '@salvor/catalog/open-catalog'
 import { compactions } from '@salvor/policy/compaction'
-import { planChanges } from '@salvor/policy/changes-plan'
 import { copyChanges } from '@salvor/repository/copy-changes'
 import { writeChanges } from '@salvor/repository/write-changes'
 import type { Deps } from '@salvor/shared/ports/service'
@@ -13,9 +12,10 @@ import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
 import { stateOf, type ChangePiece, type StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import { type Instant, shifted } from '@salvor/shared/vocabulary/instant'
 import { chainAddresses } from './chain-addresses.ts'
-import { changeSetsOf, changesInput, gatherChangeFacts, setInput } from './change-facts.ts'
+import { changeSetsOf, changesInput, setInput } from './change-facts.ts'
 import { systemClock, systemIds } from './clock.ts'
 import { openRuntime } from './open-runtime.ts'
+import { planChangesOf } from './plan-changes-of.ts'
 import { inlineTasks } from './tasks/inline-tasks.ts'
 import { VERSION } from './version.ts'
 
@@ -137,7 +137,7 @@ sources: { desk: { engine: sqlite, path: ./desk.db, schedule: { changes: 60s }, 
     /** As the worker does it. */
     async compact(): Promise<void> {
       for (;;) {
-        const due = compactions(await changeSetsOf(deps, 'desk', null, null), await deps.catalog.now())
+        const due = compactions(await changeSetsOf(deps, 'desk', null), await deps.catalog.now())
         if (due.length === 0) return
         const asked = due.map(({ inputs, piece }) => {
           return { sets: inputs.map(setInput), piece, page_count: inputs.at(-1)!.page_count }
@@ -162,8 +162,7 @@ sources: { desk: { engine: sqlite, path: ./desk.db, schedule: { changes: 60s }, 
     async restored(at: Instant, from: string | null = null) {
       const target = path('back.db')
       rmSync(target, { force: true })
-      const facts = await gatherChangeFacts(deps, 'desk', from)
-      const plan = planChanges(facts, { source: 'desk', target: { kind: 'time', at }, backup_id: null })
+      const plan = await planChangesOf(deps, { source: 'desk', target: { kind: 'time', at }, backup_id: null }, from)
       const chain = chainAddresses(await catalog.chain(plan.backup_id), null)
       const input = { source: 'desk', chain, target, in_place: false, changes: changesInput(plan) }
       await tasks.run('restore', input, () => undefined, never)

@@ -1,6 +1,6 @@
-import { planChanges } from '@salvor/policy/changes-plan'
 import { planRecovery } from '@salvor/policy/recovery-plan'
-import { changesInput, gatherChangeFacts, hasChangeSets } from '@salvor/runtime/change-facts'
+import { changesInput, hasChangeSets } from '@salvor/runtime/change-facts'
+import { planChangesOf } from '@salvor/runtime/plan-changes-of'
 import { gatherRecoveryFacts, recoveryInput } from '@salvor/runtime/recovery-facts'
 import type { JobRun } from '@salvor/shared/messages/jobs'
 import type { Deps } from '@salvor/shared/ports/service'
@@ -19,8 +19,7 @@ export async function recoveryTo(
   signal: AbortSignal,
 ): Promise<Beyond> {
   if (await hasChangeSets(deps, source)) {
-    const facts = await gatherChangeFacts(deps, source, store)
-    return { changes: changesInput(planChanges(facts, { source, target, backup_id })) }
+    return { changes: changesInput(await planChangesOf(deps, { source, target, backup_id }, store)) }
   }
   const facts = await gatherRecoveryFacts(deps, source, store, signal)
   return { recovery: recoveryInput(planRecovery(facts, { source, target, timeline, backup_id }), facts, pause) }

@@ -17,7 +17,7 @@ const DEAD: ReadonlySet<string> = new Set([
 
 /**
  * The pre_restore backup: in the catalog before a byte of the target changes. Of what is too broken to be read there is none; where the
- * engine keeps what was there under another name, that is what is left of it, and told as a check. A delta restore keeps nothing.
+ * engine keeps what was there under another name, that is what is left of it. Where it is, is told as a check. A delta restore keeps nothing.
  */
 export async function saveFirst(
   run: JobRun<'restore-backup'>,
@@ -45,5 +45,5 @@ export async function saveFirst(
   const { backup } = taken
   const cause = { service: 'backup-worker', correlation_id: run.correlation_id, causation_id: run.id } as const
   await deps.catalog.transaction(cause, (tx) => recordBackup(tx, source, backup, store, run.id))
-  return []
+  return [{ name: 'pre_restore', ok: true, detail: `what was there is ${backup.filename} in ${store}`, duration_ms: 0 }]
 }

@@ -1,5 +1,6 @@
 import { provingChangeBase } from '@salvor/policy/changes-proof'
-import { gatherChangeFacts } from '@salvor/runtime/change-facts'
+import { carriersOf } from '@salvor/runtime/change-facts'
+import { changeFactsSince } from '@salvor/runtime/plan-changes-of'
 import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
 import { provingBase } from '@salvor/policy/recovery-proof'
 import type { NewEvent } from '@salvor/shared/messages/events'
@@ -53,8 +54,10 @@ const besideWal: typeof lookBeside = async (deps, about, reached, progress, sign
 }
 
 const besideChanges: typeof lookBeside = async (deps, about, reached, progress, signal) => {
-  const facts = await gatherChangeFacts(deps, about.source, null)
-  if (facts.sets.length === 0 || provingChangeBase(facts, about.backup_id) === null) return NOTHING
+  if ((await deps.catalog.lastChangeSet(about.source)) === null) return NOTHING
+  const base = provingChangeBase(await carriersOf(deps, about.source), about.backup_id)
+  if (base === null) return NOTHING
+  const facts = await changeFactsSince(deps, about.source, base.consistent_at)
   const changes = await lookAtChanges(deps, facts, about, progress, signal)
   if (reached !== 'restore' || changes.events.length > 0) return changes
   return withProof(changes, await proveChanges(deps, facts, about, progress, signal))

@@ -32,25 +32,21 @@ export async function lookAtChanges(
   const since = provingChangeBase(facts, backup_id)?.consistent_at ?? ''
   const checks: Check[] = []
   const faults: Fault[] = []
-  const all: StoredChangeSet[] = []
   for (const store of deps.settings().stores.keys()) {
-    const sets: StoredChangeSet[] = []
-    for await (const set of deps.catalog.changeSets({ source, store })) sets.push(set)
-    if (sets.length === 0) continue
-    for (const set of sets) all.push(set)
     const began = deps.clock.monotonicMs()
     const add = (ok: boolean, detail: string): void => {
       const duration_ms = Math.round(deps.clock.monotonicMs() - began)
       checks.push({ name: `change sets in ${store}`, ok, detail, duration_ms })
     }
     try {
-      const seen = await inspected(deps, { source, store }, sets, since, progress, signal)
+      const seen = await inspected(deps, { source, store }, since, progress, signal)
+      if (seen.sets === 0) continue
       faults.push(...seen.faults)
       const [bad] = seen.faults
-      if (!bad) add(true, `${sets.length} sets are there, ${seen.decoded} of them decoded`)
+      if (!bad) add(true, `${seen.sets} sets are there, ${seen.decoded} of them decoded`)
       else {
         const first = `the first ${bad.set.name}: ${bad.reason}`
-        add(false, `${seen.faults.length} of ${sets.length} sets are missing or damaged, ${first}`)
+        add(false, `${seen.faults.length} of ${seen.sets} sets are missing or damaged, ${first}`)
       }
     } catch (thrown) {
       signal.throwIfAborted()
@@ -60,29 +56,36 @@ export async function lookAtChanges(
       add(true, `not looked at: ${message}`)
     }
   }
-  return { checks, events: eventsOf(faults, about), commit: commitOf(deps, faults, all, facts, about) }
+  return { checks, events: eventsOf(faults, about), commit: await commitOf(deps, faults, facts, about) }
 }
 
 async function inspected(
-  { tasks }: Deps,
+  { tasks, catalog }: Deps,
   place: { readonly source: string; readonly store: string },
-  sets: readonly StoredChangeSet[],
   since: string,
   progress: (progress: RunProgress) => void,
   signal: AbortSignal,
-): Promise<{ readonly decoded: number; readonly faults: readonly Fault[] }> {
+): Promise<{ readonly sets: number; readonly decoded: number; readonly faults: readonly Fault[] }> {
   const faults: Fault[] = []
-  let decoded = 0
-  for (let at = 0; at < sets.length; at += AT_ONCE) {
-    const some = sets.slice(at, at + AT_ONCE)
+  let [sets, decoded] = [0, 0]
+  const inspect = async (some: readonly StoredChangeSet[]): Promise<void> => {
     const asked = some.map(({ base, name, document_sha256, stored_at }) => {
       return { base, name, document_sha256, decode: stored_at >= since }
     })
     const seen = await tasks.run('inspect-changes', { ...place, sets: asked }, progress, signal)
+    sets += some.length
     decoded += seen.decoded
     for (const { n, missing, reason } of seen.faults) faults.push({ set: some[n]!, missing, reason })
   }
-  return { decoded, faults }
+  let some: StoredChangeSet[] = []
+  for await (const set of catalog.changeSets(place)) {
+    some.push(set)
+    if (some.length < AT_ONCE) continue
+    await inspect(some)
+    some = []
+  }
+  if (some.length > 0) await inspect(some)
+  return { sets, decoded, faults }
 }
 
 function eventsOf(faults: readonly Fault[], { source, backup_id }: About): readonly NewEvent[] {
@@ -95,30 +98,50 @@ function eventsOf(faults: readonly Fault[], { source, backup_id }: About): reado
   })
 }
 
-function commitOf(
+async function commitOf(
   deps: Deps,
   faults: readonly Fault[],
-  all: readonly StoredChangeSet[],
   facts: ChangeFacts,
   { source, backup_id }: About,
-): Commit {
-  const faulty = new Set(faults.map(({ set }) => set))
-  const good = all.filter((set) => !faulty.has(set))
-  const elsewhere = new Set(good.map(({ document_sha256 }) => document_sha256))
+): Promise<Commit> {
+  const bad = new Set(faults.map(({ set }) => keyOf(set)))
+  const isGood = (set: StoredChangeSet): boolean => !bad.has(keyOf(set))
+  const again = new Set<StoredChangeSet>()
+  for (const { set, missing } of faults) {
+    const same = ({ document_sha256 }: StoredChangeSet): boolean => document_sha256 === set.document_sha256
+    if (missing && (await found(deps, { source, name: set.name })).some((other) => same(other) && isGood(other)))
+      again.add(set)
+  }
+  const since = facts.sets[0]?.to_at
+  const good = faults.length === 0 || since === undefined ? [] : (await found(deps, { source, since })).filter(isGood)
+  const newest = await deps.catalog.lastChangeSet(source)
   return async (tx) => {
     for (const [store, some] of Map.groupBy(faults, ({ set }) => set.store))
       await tx.forgetChangeSets({ source, store, names: some.map(({ set }) => set) })
-    for (const { set } of faults.filter((fault) => fault.missing && elsewhere.has(fault.set.document_sha256))) {
-      const { base, name, store } = set
+    for (const { base, name, store } of again) {
       const unique_key = `replicate-again/${backup_id}/${store}/${name}`
       await tx.enqueue({ job: 'replicate-changes', source, params: { source, base, name }, unique_key })
     }
     const settings = deps.settings().sources.get(source)
-    if (faults.length === 0 || settings?.changes === undefined || isNewestReached({ ...facts, sets: good }, all)) return
+    if (faults.length === 0 || settings?.changes === undefined || newest === null) return
+    if (isNewestReached({ ...facts, sets: good }, [newest])) return
     // What the stream stores next stands on a state that does not come back: a backup carries it.
     const { pool, config_hash } = settings
     const params = { source, type: 'full', retention_class: 'full', trigger: 'first', scheduled_for: null } as const
     const unique_key = `after-damage/${source}/${backup_id}`
     await tx.enqueue({ job: 'take-backup', source, pool, config_hash, unique_key, params })
   }
+}
+
+function keyOf({ store, base, name }: StoredChangeSet): string {
+  return `${store}/${base}/${name}`
+}
+
+async function found(
+  { catalog }: Deps,
+  filter: Parameters<Deps['catalog']['changeSets']>[0],
+): Promise<StoredChangeSet[]> {
+  const sets: StoredChangeSet[] = []
+  for await (const set of catalog.changeSets(filter)) sets.push(set)
+  return sets
 }

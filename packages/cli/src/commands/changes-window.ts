@@ -1,5 +1,6 @@
-import { type ChangeGap, changeGaps, type ChangeLine, changeLines } from '@salvor/policy/change-line'
-import { gatherChangeFacts } from '@salvor/runtime/change-facts'
+import type { ChangeGap } from '@salvor/policy/change-line'
+import { type ChangeStretch, ChangeStretches } from '@salvor/policy/change-stretches'
+import { carriersOf, changeSetsByDay } from '@salvor/runtime/change-facts'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
@@ -8,24 +9,25 @@ import { done, span, table, type Answer } from '../output.ts'
 
 /** `salvor window` of a source with change sets: stretches of them, backups alone, and the gaps. */
 export async function changesWindow({ deps }: Runtime, source: string, from: string | null): Promise<Answer> {
-  const facts = await gatherChangeFacts(deps, source, from)
-  const lines = changeLines(facts)
+  const { bases: carriers, stream } = await carriersOf(deps, source)
+  const found = new ChangeStretches()
+  for await (const day of changeSetsByDay(deps, source, from)) found.addDay(day)
+  const lines = found.stretches(carriers, stream)
   const within = new Set(lines.flatMap(({ bases }) => bases.map(({ backup_id }) => backup_id)))
   const stretches = [
-    ...lines.filter(isOutside).map(({ bases, sets, earliest_at, latest_at }) => {
+    ...lines.filter(isOutside).map(({ bases, change_sets, earliest_at, latest_at }) => {
       const backups = bases.map(({ backup_id }) => backup_id)
-      return { earliest_at, latest_at, backups, change_sets: sets.length }
+      return { earliest_at, latest_at, backups, change_sets }
     }),
-    ...facts.bases
+    ...carriers
       .filter(({ backup_id }) => !within.has(backup_id))
       .map(({ backup_id, consistent_at: at }) => {
         return { earliest_at: at, latest_at: at, backups: [backup_id], change_sets: 0 }
       }),
   ].toSorted((a, b) => (a.earliest_at < b.earliest_at ? -1 : 1))
-  const all = changeGaps(facts)
+  const all = found.gaps()
   const gaps = all.filter(({ thinned }) => !thinned)
   const thinned = thinnedIn(all)
-  const { stream } = facts
   const now = await deps.catalog.now()
   const head = ['EARLIEST (UTC)', 'LATEST (UTC)', 'BACKUPS', 'CHANGE SETS'].map((word) => pc.dim(word))
   const rows = stretches.map((stretch) => [
@@ -48,7 +50,7 @@ export async function changesWindow({ deps }: Runtime, source: string, from: str
 const shown = (at: string): string => at.replace('T', ' ').replace('Z', '')
 
 /** Not within another one, as the end of a worker that was thought dead is. */
-function isOutside(line: ChangeLine, n: number, lines: readonly ChangeLine[]): boolean {
+function isOutside(line: ChangeStretch, n: number, lines: readonly ChangeStretch[]): boolean {
   return lines.every((other, i) => {
     const around = other.earliest_at <= line.earliest_at && other.latest_at >= line.latest_at
     const same = other.earliest_at === line.earliest_at && other.latest_at === line.latest_at

@@ -23,8 +23,10 @@ export async function inspectChanges(
   const { keyring, signal, progress } = context
   await using opened = await openStore(context, name)
   const { store } = opened
+  // Of these alone: a store may have many times as many.
   const documents = new Set<ObjectKey>()
-  for await (const { key } of store.list(changesPrefix(source), signal)) if (key.endsWith('.json')) documents.add(key)
+  const wanted = new Set(sets.map(({ base, name: set }) => changeDocumentKey({ source, base, name: set })))
+  for await (const { key } of store.list(changesPrefix(source), signal)) if (wanted.has(key)) documents.add(key)
   const faults: ChangeSetFault[] = []
   let decoded = 0
   const queue = sets.entries()

@@ -29,7 +29,7 @@ export async function compactSource(
   const since = whole ? null : spanStart(shifted(now, -SPANS_MS.day), SPANS_MS.day)
   const tried = new Set<string>()
   for (let made = 0; ;) {
-    const sets = await changeSetsOf(deps, source, null, since)
+    const sets = await changeSetsOf(deps, source, null, since === null ? {} : { since })
     const some = compactions(sets, now, tried).slice(0, AT_ONCE)
     if (some.length === 0) return { made, failed: tried.size - made }
     // Nothing to do is no request to a store.
