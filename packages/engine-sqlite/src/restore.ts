@@ -76,11 +76,7 @@ async function writeAndCheck(fresh: FreshFile, restoring: Restoring, signal: Abo
   return await Promise.race([checked, abort.aborted])
 }
 
-async function writeAll(
-  { path, handle }: FreshFile,
-  restoring: Restoring,
-  signal: AbortSignal,
-): Promise<Check[]> {
+async function writeAll({ path, handle }: FreshFile, restoring: Restoring, signal: AbortSignal): Promise<Check[]> {
   const { content, request, replaced } = restoring
   try {
     await assertRoom(dirname(path), content.size, 0)
