@@ -6,6 +6,7 @@ import { Decoders } from '@salvor/repository/decoders'
 import type { Manifest } from '@salvor/repository/manifest'
 import { readManifest } from '@salvor/repository/open-backup'
 import { openArtifact, type OpenArtifact } from '@salvor/repository/read-artifact'
+import { OneAhead } from './one-ahead.ts'
 import { assertSource, openStore, type TaskContext } from './task-context.ts'
 
 /** Threads wait so long for the next link. */
@@ -48,12 +49,17 @@ export async function openChain(
   }
   const full = opened.use(await openArtifact(await request(first), context.signal))
   assertSource(full.manifest, source, first.manifest_key)
+  const links = await Promise.all(rest.map((address) => request(address)))
+  // Read side by side; what is wrong is told of the oldest.
+  const documents = await Promise.allSettled(links.map((link) => readManifest(link, context.signal)))
+  const ahead = opened.use(new OneAhead(links.map((link) => () => openArtifact(link, context.signal))))
   const increments: Increment[] = []
   let below = full.manifest
   let source_bytes = below.source_bytes
-  for (const address of rest) {
-    const asked = await request(address)
-    const { manifest } = await readManifest(asked, context.signal)
+  for (const [n, address] of rest.entries()) {
+    const document = documents[n]!
+    if (document.status === 'rejected') throw document.reason
+    const { manifest } = document.value
     assertSource(manifest, source, address.manifest_key)
     if (manifest.parent !== below.id) {
       throw new SalvorError('MANIFEST_INVALID', {
@@ -66,7 +72,7 @@ export async function openChain(
       consistent_at: manifest.consistent_at,
       engine_facts: manifest.engine_facts,
       async open(work) {
-        await using artifact = await openArtifact(asked, context.signal)
+        await using artifact = await ahead.take(n)
         return await work(artifact.content)
       },
     })
