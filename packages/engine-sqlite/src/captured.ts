@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import { LogFollower, type Look } from './changes/log-follower.ts'
+import { LogFollower, type Look, type Reset } from './changes/log-follower.ts'
 import { LookPace } from './changes/look-pace.ts'
 import { LogBroken, WalFile } from './changes/wal-file.ts'
 import type { ReportOf } from './child/messages.ts'
+import { goFirst } from './child/priority.ts'
 import { LiveCopy } from './live-copy.ts'
 import { copyPath, type Route, type Work } from './route.ts'
 import { assertRoom } from './scratch-copy.ts'
@@ -16,19 +17,28 @@ const SHORT_S = 2
 const LOOK_MS = 1_000
 const RESET_TRIES = 16
 /** Share of its bound from which on the log comes first: the copy pauses, so that the disk is quick for checkpoints. */
-const PAUSE_SHARE = 1 / 8
+const PAUSE_SHARE = 1 / 16
+const URGENT_SHARE = 1 / 4
 /** A reader of the application may keep the log from beginning anew for as long as it likes: then the copy pauses for this long, and goes on for this long. */
 const LONGEST_PAUSE_MS = 2_000
 const BETWEEN_PAUSES_MS = 1_000
+/** As long, where the log is about to outgrow its bound. */
+const URGENT_PAUSE_MS = 10_000
+
+type Held = ReportOf<'frozen' | 'pinned'>
 
 /** Whether the log would outgrow its bound while the held state leaves, by what is committed right now. */
-export async function outgrows({ facts }: ReportOf<'frozen'>, { site, sqlite, signal }: Work): Promise<boolean> {
+export async function outgrows({ facts }: Held, { site, sqlite, signal }: Work): Promise<boolean> {
   const { copy_bytes_s, wal_bytes } = site.limits
   const seconds = (facts.page_count * facts.page_size) / copy_bytes_s
   if (seconds < SHORT_S) return false
+  sqlite.tell({ command: 'count' })
+  const before = await sqlite.next('counted')
   await pause(COUNT_MS, undefined, { signal }).catch(() => undefined)
   sqlite.tell({ command: 'count' })
-  const { frames } = await sqlite.next('counted')
+  const after = await sqlite.next('counted')
+  // The log may begin anew where all of it is in the main file, and only there.
+  const frames = Math.max(after.log - before.log, after.log - after.checkpointed - (before.log - before.checkpointed))
   return ((frames * facts.page_size) / (COUNT_MS / 1000)) * seconds > wal_bytes / 2
 }
 
@@ -37,7 +47,7 @@ export async function outgrows({ facts }: ReportOf<'frozen'>, { site, sqlite, si
  * is captured from the log and put over what was copied of it, which is the state of the last look then. Takes the room of the database in
  * the scratch folder. SOURCE_LOG_GREW where the log grows all the same; Overran, with nothing pushed.
  */
-export async function copyCaptured(start: ReportOf<'frozen'>, work: Work): Promise<Route> {
+export async function copyCaptured(start: Held, work: Work): Promise<Route> {
   try {
     return await capturedCopy(start, work)
   } catch (error) {
@@ -46,7 +56,7 @@ export async function copyCaptured(start: ReportOf<'frozen'>, work: Work): Promi
   }
 }
 
-async function capturedCopy(start: ReportOf<'frozen'>, work: Work): Promise<Route> {
+async function capturedCopy(start: Held, work: Work): Promise<Route> {
   const { site, found, sqlite: holder, signal } = work
   const { source, scratch_dir: scratch, now } = site.context
   const size = start.facts.page_count * start.facts.page_size
@@ -54,7 +64,7 @@ async function capturedCopy(start: ReportOf<'frozen'>, work: Work): Promise<Rout
   holder.tell({ command: 'follow' })
   const { page_size, file } = await holder.next('following')
   await using wal = new WalFile(found.path, page_size)
-  await using copy = await LiveCopy.begin(found.path, copyPath(site), page_size)
+  await using copy = await LiveCopy.begin(found.path, copyPath(site), size, page_size)
   using pace = new LookPace(found.path, LOOK_MS)
   const capture = new Capture(new LogFollower(holder, wal, now), copy, page_size, work)
   await capture.begin()
@@ -62,7 +72,7 @@ async function capturedCopy(start: ReportOf<'frozen'>, work: Work): Promise<Rout
   site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: size })
   const stopped = new AbortController()
   const done = new AbortController()
-  const copied = copy.run(size, AbortSignal.any([signal, stopped.signal])).finally(() => done.abort())
+  const copied = copy.run(AbortSignal.any([signal, stopped.signal])).finally(() => done.abort())
   copied.catch(() => undefined)
   try {
     while (!done.signal.aborted) {
@@ -97,7 +107,10 @@ class Capture {
   readonly #copy: LiveCopy
   readonly #work: Work
   readonly #pageSize: number
-  #pausedAt = Number.NEGATIVE_INFINITY
+  #most = 0
+  #pausedAt = 0
+  /** After a pause that came to nothing. */
+  #wentOnAt = Number.NEGATIVE_INFINITY
   lock_ms = 0
   /** The most that lay in the log. */
   log_bytes = 0
@@ -109,40 +122,57 @@ class Capture {
     this.#work = work
   }
 
-  /** While the state is held: nothing that was committed since then is in the main file, all of it is in the log. */
+  /** While the state is held: what was committed since then is in the log, all of it, and nowhere else. */
   async begin(): Promise<void> {
-    this.#saw(await this.#follower.beginWhole(this.#copy))
+    const { log_bytes } = this.#saw(await this.#follower.beginWhole(this.#copy))
+    // A reader of the application may have kept a long one already.
+    this.#most = log_bytes + this.#work.site.limits.wal_bytes
   }
 
   async look(): Promise<Look> {
     const { limits, context } = this.#work.site
     let look = this.#saw(await this.#follower.look(this.#copy, true))
-    const most = limits.log_frames * this.#pageSize
-    let whole = look.log_bytes <= most
+    const short = limits.log_frames * this.#pageSize
+    let whole = look.log_bytes <= short
     for (let attempt = 1; attempt <= RESET_TRIES && !whole; attempt += 1) {
       await this.#makeWay(look.log_bytes)
-      const reset = await this.#follower.reset(this.#copy)
+      const reset = await this.#reset(this.#isUrgent(look.log_bytes))
       this.lock_ms = Math.max(this.lock_ms, reset.lock_ms)
       if (reset.look !== null) look = this.#saw(reset.look)
       whole = reset.whole
+      if (whole) this.#copy.logBegins()
     }
     if (whole) {
       this.#copy.goOn()
-      this.#pausedAt = Number.NEGATIVE_INFINITY
     }
-    if (look.log_bytes <= limits.wal_bytes) return look
+    if (whole || look.log_bytes <= this.#most) return look
     throw limitError(context.source, look.log_bytes, limits.wal_bytes)
   }
 
+  /** Writers may be kept out until the last frames were read here. */
+  async #reset(urgent: boolean): Promise<Reset> {
+    const stepBack = goFirst()
+    try {
+      return await this.#follower.reset(this.#copy, urgent)
+    } finally {
+      stepBack()
+    }
+  }
+
   async #makeWay(logBytes: number): Promise<void> {
-    const since = performance.now() - this.#pausedAt
+    const now = performance.now()
     if (this.#copy.isPaused) {
-      if (since > LONGEST_PAUSE_MS) this.#copy.goOn()
-    } else if (logBytes > this.#work.site.limits.wal_bytes * PAUSE_SHARE) {
-      if (since < LONGEST_PAUSE_MS + BETWEEN_PAUSES_MS) return
-      this.#pausedAt = performance.now()
+      if (now - this.#pausedAt < (this.#isUrgent(logBytes) ? URGENT_PAUSE_MS : LONGEST_PAUSE_MS)) return
+      this.#copy.goOn()
+      this.#wentOnAt = now
+    } else if (logBytes > this.#work.site.limits.wal_bytes * PAUSE_SHARE && now - this.#wentOnAt > BETWEEN_PAUSES_MS) {
+      this.#pausedAt = now
       await this.#copy.pause()
     }
+  }
+
+  #isUrgent(logBytes: number): boolean {
+    return logBytes > this.#most * URGENT_SHARE
   }
 
   #saw(look: Look): Look {

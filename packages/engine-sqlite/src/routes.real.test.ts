@@ -76,6 +76,26 @@ test('where the log would outgrow its limit the state is let go, and the copy co
   expect((await writer.stop()).errors).toBe(0)
 })
 
+test('where no moment with all in the main file was found, a log that would outgrow its limit is captured as well', async () => {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 3_000 })
+  await using report = await openElsewhere(path)
+  await report.exec('BEGIN')
+  await report.get('SELECT count(*) FROM visits')
+  await using writer = await startWriter(path, { tps: 200 })
+  await pause(200)
+  await using sink = openFileSink(bench.path('copy.db'))
+  // As if its copy took an hour.
+  const hour = { wal_bytes: 60_000_000, copy_bytes_s: statSync(path).size / 3_600 }
+  const engine = openEngine({ path }, bench.context(), { ...LIMITS, ...hour, freeze_deadline_ms: 300 })
+  const before = (await writer.stats()).committed
+  const facts = await engine.snapshot(sink, never)
+  expect(facts.engine_facts).toMatchObject({ route: 'captured' })
+  expect(assertInvariant(bench.path('copy.db')).transactions).toBeGreaterThanOrEqual(before)
+  expect((await writer.stop()).errors).toBe(0)
+})
+
 for (const journal of ['delete', 'truncate', 'persist'] as const) {
   test(`journal mode ${journal}: copies under a writer hold it for milliseconds and are never torn`, async () => {
     using bench = openBench()

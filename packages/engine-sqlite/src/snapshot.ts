@@ -49,6 +49,8 @@ async function take(
 ): Promise<{ readonly facts: SnapshotFacts; readonly skipped: boolean }> {
   const found = await findDatabase(site)
   for (let overruns = 0; ; overruns += 1) {
+    // Of an attempt before this one. A large file takes a while, and nothing is held yet.
+    await rm(copyPath(site), { force: true })
     const { start, sqlite: holder } = await startHeld(site, found, overruns, signal)
     await using sqlite = holder
     if (start.report === 'overran') {
@@ -109,14 +111,14 @@ function startHolder(
 }
 
 async function follow(start: Start, work: Work): Promise<Pushed> {
-  if (start.report === 'frozen' && !(await outgrows(start, work))) return pushFrozen(start, work)
-  const route = await copyAside(start, work)
+  const outgrowing = start.report !== 'journaled' && (await outgrows(start, work))
+  if (start.report === 'frozen' && !outgrowing) return pushFrozen(start, work)
+  const route = await (start.report === 'journaled'
+    ? copyJournaled(start, work)
+    : start.report === 'pinned' && !outgrowing
+      ? copyPinned(start, work)
+      : copyCaptured(start, work))
   return { route, state: await pushCopy(route.facts, work) }
-}
-
-function copyAside(start: Start, work: Work): Promise<Route> {
-  if (start.report === 'frozen') return copyCaptured(start, work)
-  return start.report === 'pinned' ? copyPinned(start, work) : copyJournaled(start, work)
 }
 
 /** A reader of the application kept frames from being moved: SQLite's own copy out of a read transaction. */
@@ -125,8 +127,6 @@ async function copyPinned(start: ReportOf<'pinned'>, work: Work): Promise<Route>
   const consistent_at = instantOfTicks(start.at, site.context.now)
   const bytes = start.facts.page_size * start.facts.page_count
   await assertRoom(site.context.scratch_dir, bytes)
-  // Of an attempt before this one: SQLite would take it for the database that it copies into.
-  await rm(copyPath(site), { force: true })
   using watch = await watchWal(found.path, site.limits.wal_bytes, site.context.source)
   site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: bytes })
   sqlite.tell({ command: 'copy' })

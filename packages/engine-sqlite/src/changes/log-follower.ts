@@ -88,8 +88,8 @@ export class LogFollower {
    * Lets the log begin anew; what was committed since the last look is read on the way. `whole` false: somebody was committing too much,
    * or an old snapshot of another program is in the way.
    */
-  async reset(pending: PageTaker): Promise<Reset> {
-    this.#sqlite.tell({ command: 'reset' })
+  async reset(pending: PageTaker, urgent = false): Promise<Reset> {
+    this.#sqlite.tell({ command: 'reset', urgent })
     let report = await this.#sqlite.next('advanced', 'moved', 'overran')
     let look: Look | null = null
     if (report.report === 'advanced') {

@@ -22,6 +22,8 @@ const SETTLE_MS = 10_000
 const RESET_TRIES = 4
 /** A look that comes a little early is the one at which a set is due. */
 const EARLY_MS = 100
+/** Other databases wait for the same thread. */
+const RESET_WAIT_MS = 10
 
 export interface LogStreamScene {
   readonly site: Site
@@ -41,7 +43,7 @@ export async function followLog(scene: LogStreamScene, signal: AbortSignal): Pro
   const { source, scratch_dir: scratch } = site.context
   const failure = sourceFailure({ source, what: site.path, waited_ms: lock_wait_ms, scratch })
   const { dev, ino } = await stat(found.path, { bigint: true })
-  const follow = { path: found.path, lock_wait_ms, may_move: !scene.gentle }
+  const follow = { path: found.path, lock_wait_ms, reset_wait_ms: RESET_WAIT_MS, may_move: !scene.gentle }
   const wish = { request: follow, file: { dev, ino }, write_lock_ms, alone: scene.gentle }
   await using sqlite = startFollower({ ...wish, signal, failure })
   const { file, page_size } = await sqlite.next('following')

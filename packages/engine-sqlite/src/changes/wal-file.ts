@@ -1,13 +1,15 @@
-import { constants, read } from 'node:fs'
+import { constants, fstatSync, readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
-import { promisify } from 'node:util'
+import { setImmediate as turn } from 'node:timers/promises'
 import { type Checksum, RunningChecksum } from './frame-checksum.ts'
 
-const readAt = promisify(read)
 const HEADER_BYTES = 32
 const FRAME_HEADER_BYTES = 24
-/** Read at a time, by whoever reads: one at a time, mostly. */
-const CHUNK_BYTES = 1 << 20
+/**
+ * Read at a time, by whoever reads: one at a time, mostly. What is read was just written: to ask another thread for it takes longer
+ * than to read it.
+ */
+const CHUNK_BYTES = 256 << 10
 const free: Buffer[] = []
 const MOST_FREE = 4
 const LITTLE = 0x377f0682
@@ -51,7 +53,7 @@ export class WalFile implements AsyncDisposable {
   /** The present log, at the end of its frame `frames`, as the frame itself says. LogBroken: there is no such frame. */
   async positionAt(frames: number): Promise<LogPosition> {
     const generation = await this.#generation()
-    return { salts: generation.salts, frames, checksum: await this.#checksumAt(frames, generation) }
+    return { salts: generation.salts, frames, checksum: this.#checksumAt(frames, generation) }
   }
 
   /** Whether the log still is the one of that position, with that frame in it. */
@@ -59,7 +61,7 @@ export class WalFile implements AsyncDisposable {
     try {
       const generation = await this.#generation()
       if (generation.salts !== salts) return false
-      const found = await this.#checksumAt(frames, generation)
+      const found = this.#checksumAt(frames, generation)
       return found.a === checksum.a && found.b === checksum.b
     } catch (error) {
       if (error instanceof LogBroken) return false
@@ -78,7 +80,7 @@ export class WalFile implements AsyncDisposable {
       const isNext = written > 0 && countOf(generation.salts) === (countOf(salts) + 1) >>> 0
       const isWaitedFor = written === 0 && generation.salts === salts
       if (written > frames || !(isNext || isWaitedFor)) return null
-      const behind = await this.#saltsBehind(frames)
+      const behind = this.#saltsBehind(frames)
       const ended = behind === 'end' ? written < frames : behind !== null && behind !== salts
       const overwritten = isNext && behind === generation.salts
       return ended && !overwritten ? { salts: generation.salts, frames: 0, checksum: generation.checksum } : null
@@ -105,6 +107,7 @@ export class WalFile implements AsyncDisposable {
     if (same && from.frames === to) return { position: from, page_count: 0 }
     const sum = new RunningChecksum(same ? from.checksum : generation.checksum, big_endian)
     let frames = same ? from.frames : 0
+    const begun = frames
     let page_count = 0
     const size = this.frameBytes
     const both = [countOf(salts), Number.parseInt(salts.slice(8), 16)] as const
@@ -113,8 +116,9 @@ export class WalFile implements AsyncDisposable {
     const words = new Int32Array(chunk.buffer, chunk.byteOffset, chunk.length >> 2)
     try {
       while (frames < to) {
+        if (frames > begun) await turn()
         const count = Math.min(most, to - frames)
-        await this.#fill(chunk.subarray(0, count * size), HEADER_BYTES + frames * size)
+        this.#fill(chunk.subarray(0, count * size), HEADER_BYTES + frames * size)
         for (let at = 0; at < count * size; at += size) {
           frames += 1
           const own = chunk.readUInt32BE(at + 8) === both[0] && chunk.readUInt32BE(at + 12) === both[1]
@@ -140,8 +144,9 @@ export class WalFile implements AsyncDisposable {
   }
 
   async #generation(): Promise<Generation> {
+    await this.#reopen()
     const bytes = Buffer.allocUnsafeSlow(HEADER_BYTES)
-    await this.#fill(bytes, 0)
+    this.#fill(bytes, 0)
     const magic = bytes.readUInt32BE(0)
     if (magic !== LITTLE && magic !== BIG) throw new LogBroken('it has no header')
     const big_endian = magic === BIG
@@ -156,40 +161,39 @@ export class WalFile implements AsyncDisposable {
   }
 
   /** Of the frame behind those; `end`: the file ends exactly there; null: somewhere else. */
-  async #saltsBehind(frames: number): Promise<string | null> {
+  #saltsBehind(frames: number): string | null {
     const handle = this.#handle
     if (!handle) return null
     const head = Buffer.alloc(FRAME_HEADER_BYTES)
     const at = HEADER_BYTES + frames * this.frameBytes
-    const { bytesRead } = await readAt(handle.fd, head, 0, head.length, at)
+    const bytesRead = readSync(handle.fd, head, 0, head.length, at)
     if (bytesRead === head.length) return head.toString('hex', 8, 16)
-    return bytesRead === 0 && (await handle.stat()).size === at ? 'end' : null
+    return bytesRead === 0 && fstatSync(handle.fd).size === at ? 'end' : null
   }
 
-  async #checksumAt(frames: number, { salts, checksum }: Generation): Promise<Checksum> {
+  #checksumAt(frames: number, { salts, checksum }: Generation): Checksum {
     if (frames === 0) return checksum
     const head = Buffer.alloc(FRAME_HEADER_BYTES)
-    await this.#fill(head, HEADER_BYTES + (frames - 1) * this.frameBytes)
+    this.#fill(head, HEADER_BYTES + (frames - 1) * this.frameBytes)
     if (head.toString('hex', 8, 16) !== salts) throw new LogBroken(`frame ${frames} is of another log`)
     return { a: head.readUInt32BE(16), b: head.readUInt32BE(20) }
   }
 
-  /** The log of this name may have been deleted and made anew, so it is looked at anew where the open one is no longer it. */
-  async #fill(into: Buffer, offset: number): Promise<void> {
-    if (offset === 0) await this.#reopen()
+  #fill(into: Buffer, offset: number): void {
     const handle = this.#handle
     if (!handle) throw new LogBroken('it is gone')
     for (let done = 0; done < into.length;) {
-      const { bytesRead } = await readAt(handle.fd, into, done, into.length - done, offset + done)
+      const bytesRead = readSync(handle.fd, into, done, into.length - done, offset + done)
       if (bytesRead === 0) throw new LogBroken(`it ends at byte ${offset + done}`)
       done += bytesRead
     }
   }
 
+  /** The log of this name may have been deleted and made anew. */
   async #reopen(): Promise<void> {
     const before = this.#handle
     try {
-      if (before && (await before.stat()).nlink > 0) return
+      if (before && fstatSync(before.fd).nlink > 0) return
       await before?.close()
       this.#handle = await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW)
     } catch (error) {

@@ -40,7 +40,7 @@ export async function untilReleased(
     if (command.command === 'release') return
     if (command.command === 'advance') line.report(await patiently(lockWaitMs, advance))
     if (command.command === 'read') follower.read(command.hold)
-    if (command.command === 'reset') line.report(await follower.reset(company))
+    if (command.command === 'reset') line.report(await follower.reset(company, command.urgent))
     if (command.command === 'thaw') thaw()
   }
 }

@@ -17,11 +17,14 @@ const READ_MS = 6
 const QUIET_TRIES = 20
 /** From then on writers come in again, whatever the disk is at. */
 const LOCKED_MS = 9
+/** Of a pass that goes before the writers: how long they are kept out at once, how long they come in between, and how often. */
+const FIRST_MS = 8
+const BETWEEN_MS = 2
+const FIRST_HOLDS = 100
 /** What a lock of another program is waited for without giving the thread to the other followers. */
 export const BUSY_MS = 25
 /** A writer that is behind leaves microseconds between two commits, which a few looks would miss. */
-const LOCK_TRY_MS = 10
-const NAP_MS = 0.05
+const NAP_MS = 0.1
 const NOTHING = new Int32Array(new SharedArrayBuffer(4))
 
 interface Moment {
@@ -114,8 +117,8 @@ export class Follower {
    * Brings all frames into the main file while nobody commits, and holds that state: the next writer begins the log anew. What was
    * committed since the last snapshot is reported first (`advanced`) and read by the parent meanwhile; one that is slow costs the try.
    */
-  async reset(company: Company): Promise<Report> {
-    const { whole, lock_ms, late } = await company.alone(() => this.#movedAll())
+  async reset(company: Company, urgent: boolean): Promise<Report> {
+    const { whole, lock_ms, late } = await company.alone(() => this.#movedAll(urgent))
     if (late !== null) {
       await late.read
       this.read(true)
@@ -123,16 +126,16 @@ export class Follower {
     return { report: 'moved', whole, lock_ms }
   }
 
-  async #movedAll() {
+  async #movedAll(urgent: boolean) {
     const begun = performance.now()
-    await this.#mover.pass()
-    const quick = this.#request.may_move && performance.now() - begun < REST_MS
+    let lock_ms = urgent && this.#mover.isPunctual ? await this.#passFirst() : 0
+    if (lock_ms === 0) await this.#mover.pass()
+    const quick = this.#request.may_move && (this.#mover.isPunctual || performance.now() - begun < REST_MS)
     const stepBack = goFirst()
     let whole = false
-    let lock_ms = 0
     let late: { readonly read: Promise<unknown> } | null = null
     try {
-      if (!this.#takeLock()) return { whole, lock_ms, late }
+      if (!this.#takeLock(this.#request.reset_wait_ms)) return { whole, lock_ms, late }
       const locked = process.hrtime.bigint()
       const until = performance.now() + LOCKED_MS
       try {
@@ -144,12 +147,37 @@ export class Follower {
         }
       } finally {
         this.#dropLock()
-        lock_ms = Number(process.hrtime.bigint() - locked) / 1e6
+        lock_ms = Math.max(lock_ms, Number(process.hrtime.bigint() - locked) / 1e6)
       }
     } finally {
       stepBack()
     }
     return { whole, lock_ms, late }
+  }
+
+  /**
+   * A pass during which writers come in at short moments only, so that less is written than is moved; without that, a disk that others use as well may
+   * never keep up with them. The longest that they were kept out at once.
+   */
+  async #passFirst(): Promise<number> {
+    const over = new AbortController()
+    let longest = 0
+    const pass = this.#mover.pass().finally(() => over.abort())
+    pass.catch(() => undefined)
+    const stepBack = goFirst()
+    try {
+      for (let hold = 1; hold <= FIRST_HOLDS && !over.signal.aborted; hold += 1) {
+        if (!this.#takeLock(this.#request.reset_wait_ms)) break
+        const locked = performance.now()
+        await Promise.race([pass, pause(FIRST_MS)]).finally(() => this.#dropLock())
+        longest = Math.max(longest, performance.now() - locked)
+        await Promise.race([pass, pause(BETWEEN_MS)])
+      }
+    } finally {
+      stepBack()
+    }
+    await pass
+    return longest
   }
 
   /** Under the write lock. Not null: the parent is late, or there is too much; it says when it has read. */
@@ -213,7 +241,7 @@ export class Follower {
   #keptOut(): Moment | null {
     const stepBack = goFirst()
     try {
-      if (!this.#takeLock()) return null
+      if (!this.#takeLock(BUSY_MS)) return null
       try {
         return this.#exactly()
       } finally {
@@ -228,7 +256,7 @@ export class Follower {
    * Never waits for long: a checkpoint of the application (RESTART, TRUNCATE) keeps writers out until our snapshot has moved on, which it
    * would not do while we wait here.
    */
-  #takeLock(): boolean {
+  #takeLock(waitMs: number): boolean {
     const begun = performance.now()
     for (;;) {
       try {
@@ -236,11 +264,11 @@ export class Follower {
         break
       } catch (error) {
         if (!isBusy(error)) throw error
-        if (performance.now() - begun > LOCK_TRY_MS) return false
+        if (performance.now() - begun > waitMs) return false
       }
       Atomics.wait(NOTHING, 0, 0, NAP_MS)
     }
-    this.#line.note({ locked: true })
+    this.#line.note({ locked: true, patient: this.#mover.isPunctual })
     return true
   }
 

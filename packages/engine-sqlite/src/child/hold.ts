@@ -13,6 +13,9 @@ import type { Line } from './line.ts'
 
 type Hold = RequestOf<'hold'>
 
+/** A writer that is short of processors holds the lock until its next turn. */
+const RESET_WAIT_MS = 60
+
 /** Holds one consistent state of a database in use for as long as the parent wants to read it. */
 export async function hold(request: Hold, line: Line): Promise<Report> {
   using source = openSource(request.path)
@@ -27,9 +30,9 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
   const frozen = await tryToFreeze(freezer, request).finally(stepBack)
   line.report({ ...frozen, file: source.file })
   let command = await line.next()
-  if (command.command === 'count') {
+  while (command.command === 'count') {
     const { log, checkpointed } = freezer.progress()
-    line.report({ report: 'counted', frames: log - checkpointed })
+    line.report({ report: 'counted', log, checkpointed })
     command = await line.next()
   }
   if (command.command === 'copy') {
@@ -40,7 +43,12 @@ export async function hold(request: Hold, line: Line): Promise<Report> {
   if (command.command === 'follow') {
     const { path, lock_wait_ms } = request
     await using mover = moveBeside(path)
-    const follower = new Follower(source, { path, lock_wait_ms, may_move: true }, line, mover)
+    const follower = new Follower(
+      source,
+      { path, lock_wait_ms, reset_wait_ms: RESET_WAIT_MS, may_move: true },
+      line,
+      mover,
+    )
     line.report({ report: 'following', file: source.file, page_size: follower.page_size })
     await untilReleased(follower, line, makeCompany(), lock_wait_ms, () => freezer.release())
   } else freezer.release()

@@ -36,6 +36,8 @@ export interface FollowRequest {
   /** Frames may be moved while writers are kept out: not on a machine where that took too long. */
   readonly may_move: boolean
   readonly lock_wait_ms: number
+  /** How long a `reset` looks for a moment in which nobody has the write lock. */
+  readonly reset_wait_ms: number
 }
 
 export interface FollowerMessage {
@@ -53,7 +55,9 @@ export interface FollowerReport {
 /** The next step of a `hold`, a follower or an `examine`. */
 export type Command =
   | { readonly command: 'copy' | 'count' | 'share' | 'free' | 'release' }
-  | { readonly command: 'advance' | 'reset' }
+  | { readonly command: 'advance' }
+  /** `urgent`: the log is about to outgrow its bound, so that moving its frames goes before the writers. */
+  | { readonly command: 'reset'; readonly urgent: boolean }
   /** The log is followed from now on, beside the state that is frozen, until `thaw` ends that. */
   | { readonly command: 'follow' | 'thaw' }
   /** Everything up to the last `advanced` was read; `hold`: the log is kept from being reset until the next one. */
@@ -113,8 +117,8 @@ export type Report =
       readonly file: FileIdentity
       readonly at: Ticks
     }
-  /** Frames that were committed since the state was frozen. */
-  | { readonly report: 'counted'; readonly frames: number }
+  /** Frames in the log, and how many of them lie in the main file. */
+  | { readonly report: 'counted'; readonly log: number; readonly checkpointed: number }
   /** A whole copy of the snapshot lies at `copy`. */
   | { readonly report: 'copied' }
   /** A shared lock is held: no commit until it is freed. */
@@ -152,6 +156,8 @@ export type ReportOf<R extends Report['report']> = Extract<Report, { report: R }
 /** From the worker thread to the main thread of the child only: the write lock was taken, or given back. */
 export interface LockNote {
   readonly locked: boolean
+  /** Nothing that is done meanwhile waits for the disk, and the process is not to be had again. */
+  readonly patient?: boolean
   /** Whose it is, where there are several. */
   readonly follower?: number
 }

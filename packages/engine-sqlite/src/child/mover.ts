@@ -11,6 +11,8 @@ export interface Progress {
 
 /** Moves frames into the main file: a PASSIVE checkpoint, which makes nobody wait, with the fsyncs that make it durable. */
 export interface Mover {
+  /** `within` keeps its time, whatever the disk is at. */
+  readonly isPunctual: boolean
   /** While writers go on. */
   pass(): Promise<Progress>
   /** While they are kept out. Null: not done within `ms`. */
@@ -21,7 +23,7 @@ export interface Mover {
 export function moveHere(database: Database.Database): Mover {
   const passive = database.prepare<[], Progress>('PRAGMA wal_checkpoint(PASSIVE)')
   const move = (): Progress => progressOf(passive)
-  return { pass: async () => move(), within: move }
+  return { isPunctual: false, pass: async () => move(), within: move }
 }
 
 export function progressOf(statement: Database.Statement<[], Progress>): Progress {
@@ -75,6 +77,7 @@ export function moveBeside(path: string): Mover & AsyncDisposable {
     await Atomics.waitAsync(cells, TURN.cell, TURN.asked).value
   }
   return {
+    isPunctual: true,
     async pass() {
       await isOver()
       take()
