@@ -31,6 +31,13 @@ const TAME = `
       EXECUTE format('REVOKE %I FROM %I CASCADE', r.what, r.who);
     END LOOP;
   END $$`
+/** With pg_dump 17 large objects come with the rows, and are given to their owners then: who does that must be one of them. */
+const JOIN_OWNERS = `
+  DO $$ DECLARE r record; BEGIN
+    FOR r IN SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname NOT IN (current_user, '${LOADER}') LOOP
+      EXECUTE format('GRANT %I TO ${LOADER}', r.rolname);
+    END LOOP;
+  END $$`
 const LET_LOAD = `
   DO $$ DECLARE s text; BEGIN
     FOR s IN SELECT nspname FROM pg_namespace WHERE nspname <> 'information_schema' AND nspname !~ '^pg_' LOOP
@@ -79,7 +86,7 @@ export class SandboxLoader implements AsyncDisposable {
   async roles(globals: string): Promise<void> {
     await using link = await this.#sandbox.connect('template1', this.#signal)
     await makeRoles(link, globals, this.#signal)
-    for (const sql of [TAME, MAKE_LOADER]) await link.rows(sql, COMMAND_IDLE_MS, this.#signal)
+    for (const sql of [TAME, MAKE_LOADER, JOIN_OWNERS]) await link.rows(sql, COMMAND_IDLE_MS, this.#signal)
   }
 
   /** Gives what differs from the source, for people; null: nothing. Rejects with ProgramFailed where the dump is not to be restored. */
