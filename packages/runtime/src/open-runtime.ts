@@ -40,8 +40,8 @@ export interface RuntimeOptions {
   readonly max_old_space_mb?: number
   /** The first task that is sure to come: its process, or its threads, start while the rest is opened. */
   readonly expects?: TaskName
-  /** It runs in this process, and so must not touch a SQLite file that something else here may have open. Asked once the configuration is read. */
-  readonly here?: (config: LoadedConfig) => boolean
+  /** Whether it runs in this process; it must not touch a SQLite file that something else here may have open. */
+  readonly here?: boolean | ((config: LoadedConfig) => boolean)
 }
 
 /** Configuration, catalog and adapters of a process. */
@@ -75,8 +75,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       : parseConfig(config_text, config_file, env, adapters)
   const { expects, here } = options
   // Its code comes while secrets are digested in another thread.
-  const inThisProcess = expects !== undefined && here ? import('./tasks/task-here.ts') : null
-  inThisProcess?.catch(() => undefined)
+  if (here === true) void import('./tasks/task-here.ts').catch(() => undefined)
   let config = await load()
   const level = LEVELS.has(env['SALVOR_LOG_LEVEL'] ?? '')
     ? (env['SALVOR_LOG_LEVEL'] as LogLevel)
@@ -96,8 +95,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     }),
   )
   let tasks: Tasks = forked
-  if (expects !== undefined && inThisProcess && here?.(config)) {
-    const { taskHere } = await inThisProcess
+  if (expects !== undefined && (typeof here === 'function' ? here(config) : here)) {
+    const { taskHere } = await import('./tasks/task-here.ts')
     tasks = opened.use(taskHere(expects, forked, { config: () => config, clock: systemClock, log }))
   } else if (expects !== undefined) forked.warmUp(expects)
   const base = await options.openCatalog({ url: config.catalog_url, data_dir, ids: systemIds, holderAlive })

@@ -41,7 +41,7 @@ export async function restore(what: string, options: RestoreOptions, signal: Abo
   const streams = options.to === STREAM
   if (streams) assertStream(options)
   // A server that is started wants a process group of its own; what is replaced may be a database that this process has open.
-  const here = () => !options.inPlace && !options.start
+  const here = !options.inPlace && !options.start
   const needs = { keys: options.keys, ...(options.plan || streams ? {} : { expects: 'restore' as const, here }) }
   const knows = (known: Runtime) => knowsIn(known, what, options.backup, options.from)
   await using runtime = await openWithFrom(options, options.from, needs, knows, signal)
