@@ -29,6 +29,15 @@ sources:
   clinic: { engine: postgres, url: "${url}" }
 `)
   await configure(server.url)
+  const unbounded = await look(home)
+  expect(unbounded.checks.filter(({ ok }) => !ok)).toEqual([
+    expect.objectContaining({
+      name: 'WAL of clinic',
+      hint: expect.stringContaining("ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'"),
+    }),
+  ])
+  await server.query("ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'")
+  await server.query('SELECT pg_reload_conf()')
   const well = await look(home)
   expect(well.checks.filter(({ ok }) => !ok)).toEqual([])
   expect(well.code).toBe(0)

@@ -64,7 +64,8 @@ async function place(before: (operation: string) => void = () => undefined) {
     const found: string[] = []
     for await (const { name, start_lsn, end_lsn } of catalog.wal({ source: 'clinic' })) {
       const chunks: Uint8Array[] = []
-      for await (const chunk of readWal({ store, keyring, source: 'clinic', name }, never)) chunks.push(chunk)
+      for await (const chunk of readWal({ store, keyring, source: 'clinic', name }, never))
+        chunks.push(Buffer.from(chunk))
       const [from, to] = [start_lsn, end_lsn].map((lsn) => Number.parseInt(lsn!.slice(2), 16) - MB)
       expect(Buffer.concat(chunks).equals(DATA.subarray(from, to))).toBe(true)
       found.push(`${from}-${to}`)
