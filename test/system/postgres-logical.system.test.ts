@@ -46,9 +46,11 @@ sources:
     const secret = await home.run('restore', 'clinic', '--to', other.url.replace('postgres@', 'postgres:canary@'))
     expect(`${secret.code} ${secret.stderr}`).toMatch(/^2 .*holds a password/s)
 
-    expect((await home.run('restore', 'clinic', '--list')).stdout).toMatch(/DATABASE {2}postgres {2}\d+\.\d MB {2}of postgres, UTF8/)
+    expect((await home.run('restore', 'clinic', '--list')).stdout).toMatch(
+      /DATABASE {2}postgres {2}\d+\.\d MB {2}of postgres, UTF8/,
+    )
     expect((await home.run('restore', 'clinic', '--list', '--database', 'postgres')).stdout).toMatch(
-      /TABLE {2}public patients/,
+      /TABLE +public patients/,
     )
     expect((await home.run('restore', 'clinic')).code).toBe(2)
     const csv = await home.run(
