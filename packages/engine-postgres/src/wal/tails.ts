@@ -7,6 +7,8 @@ import type { WalSpool } from './spool.ts'
 const MERGED = 16
 /** Weight of the last one in what is usual. */
 const LEAN = 0.25
+/** So few take longer that hardly a commit waits longer than it may, as TCP has it for its answers. */
+const SPREADS = 4
 
 export interface TailParts {
   readonly timeline: number
@@ -33,8 +35,9 @@ interface Tail {
 export class Tails {
   /** What keeps them from being stored; null: nothing. */
   trouble: SalvorError | null = null
-  /** How long one takes to be stored: a mean that leans to the last ones. */
+  /** How long one takes to be stored, and how far that differs: means that lean to the last ones. */
   #usualMs = 0
+  #spreadMs = 0
   /** What is new begins there. */
   #from: bigint
   #contents = new Contents()
@@ -56,7 +59,7 @@ export class Tails {
 
   /** From the beginning of one to that of the next, so that no commit waits longer than `tailMs`, where the time is looked at every `lookMs`. */
   pauseMs(tailMs: number, lookMs: number): number {
-    return Math.max(tailMs / 2, tailMs - lookMs - this.#usualMs)
+    return Math.max(tailMs / 2, tailMs - lookMs - this.#usualMs - SPREADS * this.#spreadMs)
   }
 
   /** For what ends in bytes up to `reached`. One too many does no harm. */
@@ -103,7 +106,9 @@ export class Tails {
       throw error
     }
     this.trouble = null
-    this.#usualMs += LEAN * (performance.now() - begun - this.#usualMs)
+    const beyond = performance.now() - begun - this.#usualMs
+    this.#usualMs += LEAN * beyond
+    this.#spreadMs += LEAN * (Math.abs(beyond) - this.#spreadMs)
     this.#parts.stored(to)
     if (!this.#isOvertaken(from, to)) this.#written = [...kept, tail]
   }
