@@ -95,7 +95,7 @@ test('patches laid over whole digests in their order give each state of a chain,
         expect(readFileSync(at('made')).equals(state)).toBe(true)
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 
