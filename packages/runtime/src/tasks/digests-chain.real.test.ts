@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -116,7 +116,6 @@ test('a long chain of SQLite: each link gives the digests that a whole map would
   const merged = await at.merged()
   expect((await stat(at.contents(merged))).size).toBeGreaterThan(wholes.at(-1)!.length / 2)
   const damaged = at.contents(at.chain[5]!)
-  await copyFile(damaged, `${damaged}.good`)
   const bytes = await readFile(damaged)
   bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1)
   await rm(damaged)
@@ -127,7 +126,6 @@ test('a long chain of SQLite: each link gives the digests that a whole map would
   at.chain.splice(0, at.chain.length, merged)
   const next = await at.take('incremental')
   expect((await at.digests()).equals(next.whole)).toBe(true)
-  expect((await readFile(await at.restore('again.db'))).equals(await readFile(path))).toBe(true)
 })
 
 test('a long chain of PostgreSQL 15, compared page by page: the same', async () => {
