@@ -17,6 +17,13 @@ export function digestsToStore(
   if (!digests || !digests_alike || !parent_digests || parent === null) return digests ?? null
   const stands_on = { base: parent, base_sha256: parent_digests.sha256 }
   const file = `${digests}.patch`
-  const isShort = writePatch(file, { own: digests, base: parent_digests.file, alike: digests_alike(), stands_on })
-  return isShort ? file : digests
+  try {
+    const isShort = writePatch(file, { own: digests, base: parent_digests.file, alike: digests_alike(), stands_on })
+    return isShort ? file : digests
+  } catch (error) {
+    // There is no room for it: what it would have saved is stored instead.
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOSPC' || code === 'EDQUOT') return digests
+    throw error
+  }
 }
