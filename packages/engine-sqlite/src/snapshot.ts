@@ -178,6 +178,7 @@ function snapshotFacts(site: Site, found: Found, route: Route, state: PushedStat
     engine_facts: { ...cost, lock_ms: Math.round(cost.lock_ms * 1000) / 1000, ...facts, ...state.facts, consistent_at },
     notices,
     digests: state.digests,
+    ...(state.digests_alike && { digests_alike: state.digests_alike }),
   }
 }
 

@@ -25,7 +25,7 @@ export interface DigestsToStore {
 }
 
 /**
- * Stores what the next incremental needs to know (docs/format.md section 11) from a file; gives the SHA-256 of the stored bytes. A worker
+ * Stores what the next incremental needs to know (docs/format.md section 11), or a patch that makes it, from a file; gives the SHA-256 of the stored bytes. A worker
  * holds no key that opens backups, so the seal is one that only holders of the signing key make and open.
  */
 export async function storeDigests(to: DigestsToStore, file: string, signal: AbortSignal): Promise<string> {
@@ -43,8 +43,8 @@ export async function storeDigests(to: DigestsToStore, file: string, signal: Abo
   }
 }
 
-/** Brings the digests of a stored backup into a new file. A file that is there when this resolves holds what its manifest signs for. */
-export async function fetchDigests(address: CopyAddress, file: string, signal: AbortSignal): Promise<Manifest> {
+/** Brings the digests of a stored backup, as they are stored, into a new file. A file that is there when this resolves holds what its manifest signs for. */
+export async function fetchStoredDigests(address: CopyAddress, file: string, signal: AbortSignal): Promise<Manifest> {
   const { manifest, signed_by } = await readManifest(address, signal)
   const encrypted = manifest.encryption !== null
   const at = digestsKeyOf(manifest)

@@ -6,7 +6,7 @@ import { type MemoryOperation, MemoryStore } from '@salvor/testkit/fakes/memory-
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
 import { bytes, codeOf, FACTS, giving, ID, KEYS, never, request, RING } from './backup.fixture.ts'
 import { backupObjects } from './backup-objects.ts'
-import { fetchDigests } from './digests-file.ts'
+import { fetchStoredDigests } from './digests-file.ts'
 import { inspectCopy } from './inspect-copy.ts'
 import { openKeyring } from './keyring.ts'
 import { readManifest } from './open-backup.ts'
@@ -61,7 +61,7 @@ test.each([true, false])(
   async (encrypt) => {
     const store = new MemoryStore()
     await writeBackup(incremental(store, { encrypt }), withDigests(bytes(50_000)), never)
-    await fetchDigests(address(store), fetched, never)
+    await fetchStoredDigests(address(store), fetched, never)
     expect(readFileSync(fetched).equals(DIGESTS)).toBe(true)
     const stored = store.bytes(`${AT}.digests.zst${encrypt ? '.enc' : ''}`)
     expect(stored.includes(DIGESTS.subarray(200_000, 200_032))).toBe(!encrypt)
@@ -73,7 +73,7 @@ test('without the private half of the key that signed, sealed digests stay close
   await writeBackup(incremental(store), withDigests(bytes(50_000)), never)
   const signing = KEYS.keyring.signing.map((entry) => ({ ...entry, private_key: null }))
   const reader = openKeyring({ ...KEYS.keyring, signing }, 'salvor-keys.json', true)
-  expect(await codeOf(fetchDigests(address(store, reader), fetched, never))).toBe('KEY_MISSING')
+  expect(await codeOf(fetchStoredDigests(address(store, reader), fetched, never))).toBe('KEY_MISSING')
 })
 
 test('digests with a flipped bit are not used', async () => {
@@ -82,7 +82,7 @@ test('digests with a flipped bit are not used', async () => {
   const spoiled = Buffer.from(store.bytes(`${AT}.digests.zst.enc`))
   spoiled[spoiled.length >> 1]! ^= 1
   store.plant(`${AT}.digests.zst.enc`, spoiled)
-  expect(await codeOf(fetchDigests(address(store), fetched, never))).toBe('ARTIFACT_CORRUPT')
+  expect(await codeOf(fetchStoredDigests(address(store), fetched, never))).toBe('ARTIFACT_CORRUPT')
 })
 
 test('a flipped bit in digests or script is found by an inspection', async () => {

@@ -8,6 +8,7 @@ import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { RunProgress } from '@salvor/shared/vocabulary/run'
 import type { CompressionChoice } from '@salvor/shared/vocabulary/source'
 import { storeDigests } from './digests-file.ts'
+import { digestsToStore, type ParentDigests } from './digests-to-store.ts'
 import { newDataKey } from './encrypt.ts'
 import { FRAME_BYTES, MAX_SEGMENT_BYTES } from './frames.ts'
 import { type ArtifactKind, artifactName, type BackupKeys, backupKeys, digestsKey, stemOf } from './layout.ts'
@@ -40,6 +41,8 @@ export interface BackupRequest {
   /** From `stemOf`, of this or a later second; default: of `timestamp`. */
   readonly filename_stem?: string
   readonly parent: string | null
+  /** Its digests: those of an incremental are stored as a patch on them, where that is shorter. Absent: whole. */
+  readonly parent_digests?: ParentDigests | undefined
   /** Of an incremental: the backups it stands on, the full first; for its RECOVERY.md. */
   readonly chain?: readonly ChainLink[]
   readonly tool_version: string
@@ -134,7 +137,7 @@ async function writeAll(
   }
   const index_sha256 = await put(keys.index, description.index())
   if (dataKey) await put(`${keys.keysPrefix}1.json`, [description.keyFile!])
-  const file = artifact.facts.digests ?? null
+  const file = digestsToStore(artifact.facts, request)
   const digests_sha256 =
     file === null ? null : await storeDigests({ store, keyring, encrypt, id, key: digests }, file, signal)
   if (file !== null) written.push(digests)

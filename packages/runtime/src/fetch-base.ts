@@ -1,12 +1,11 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bestCopies } from '@salvor/policy/copies'
-import { fetchDigests } from '@salvor/repository/digests-file'
-import { manifestKeyOf } from '@salvor/repository/layout'
+import { fetchDigests } from '@salvor/repository/fetch-digests'
 import { asSalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
 import type { Deps } from '@salvor/shared/ports/service'
 import type { BackupWithCopies } from '@salvor/shared/vocabulary/backup'
+import { chainAddresses } from './chain-addresses.ts'
 
 /** Brings what a change stream needs to know of a backup into `folder`, in the place of what was there. Null: that cannot be had, now or ever. */
 export async function fetchBase(
@@ -15,16 +14,15 @@ export async function fetchBase(
   folder: string,
   signal: AbortSignal,
 ): Promise<ParentBackup | null> {
-  const [copy] = bestCopies(backup.copies)
-  if (!copy) return null
   const digests = join(folder, 'base.digests')
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await rm(digests, { force: true })
-  const { keyring, log } = deps
-  const { source, manifest_sha256 } = backup
-  const address = { store: deps.store(copy.store), manifest_key: manifestKeyOf(backup), manifest_sha256, keyring }
+  const { catalog, keyring, log } = deps
+  const { source } = backup
   try {
-    const { id, consistent_at, engine_facts } = await fetchDigests(address, digests, signal)
+    const addresses = chainAddresses(await catalog.chain(backup.id), null)
+    const chain = addresses.map(({ store, ...address }) => ({ ...address, store: async () => deps.store(store) }))
+    const { id, consistent_at, engine_facts } = await fetchDigests(chain, keyring, digests, signal)
     return { id, consistent_at, engine_facts, digests }
   } catch (thrown) {
     signal.throwIfAborted()

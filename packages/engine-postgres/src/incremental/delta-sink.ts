@@ -3,11 +3,12 @@ import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import { memberPath } from '../data-folder/member-name.ts'
 import { BLOCK, padded, renamedHeader, type TarHeader } from '../tar/header.ts'
 import { tarParts } from '../tar/parts.ts'
+import { AlikeRanges } from './alike-ranges.ts'
 import { ChangedPages } from './changed-pages.ts'
 import { DigestsWriter } from './digests-writer.ts'
 import { incrementalName, PAGE, writeHead } from './form.ts'
 import { DIGEST_BYTES, PageDigester } from './page-digest.ts'
-import type { ParentFile } from './parent-file.ts'
+import type { ParentDigests, ParentFile } from './parent-file.ts'
 import { PushQueue } from './push-queue.ts'
 import { pagesOf } from './relation.ts'
 
@@ -19,7 +20,7 @@ interface Compared {
   readonly path: string
   readonly pages: number
   /** Null: it was not in the parent, and is passed on as it is. */
-  readonly before: Buffer | null
+  readonly before: ParentDigests | null
   page: number
 }
 
@@ -35,6 +36,8 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
   readonly #digester: PageDigester
   readonly #digests: DigestsWriter
   readonly #changed: ChangedPages
+  /** Digests in the file that may be as the parent's. */
+  readonly alike = new AlikeRanges()
   /** The file whose pages are digested. */
   #compared: Compared | null = null
   readonly #done: Promise<void>
@@ -52,6 +55,10 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
     this.#changed = new ChangedPages(join(folder, 'changed.pages'))
     this.#done = this.#run()
     this.#done.catch((error: unknown) => this.#queue.fail(error))
+  }
+
+  get manifestAt(): number | null {
+    return this.#digests.manifestAt
   }
 
   /** For people. */
@@ -108,6 +115,7 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
     this.#pages += pages
     const before = this.#parent.digestsOf(path)
     if (before === null) this.#stored += pages
+    else this.alike.add(this.#digests.at, before.at, Math.min(pages * DIGEST_BYTES, before.bytes.length))
     return { header: Buffer.from(block), path, pages, before, page: 0 }
   }
 
@@ -116,7 +124,7 @@ export class DeltaSink implements SnapshotSink, AsyncDisposable {
     this.#digests.digests(digests)
     for (let n = 0; n < digests.length; n += DIGEST_BYTES) {
       const number = file.page++
-      if (file.before === null || isSame(digests, n, file.before, number * DIGEST_BYTES)) continue
+      if (file.before === null || isSame(digests, n, file.before.bytes, number * DIGEST_BYTES)) continue
       const at = (n / DIGEST_BYTES) * PAGE
       this.#changed.add(number, pages.subarray(at, at + PAGE))
     }

@@ -13,13 +13,24 @@ export class DigestsWriter {
   #digester: PageDigester | null = null
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER)
   #filled = 0
-  #manifest = false
+  #flushed = 0
+  #manifestAt: number | null = null
 
   /** `digesting` null: no digests of pages, only the manifest. */
   constructor(file: string, digesting: Digesting | null) {
     this.#file = openSync(file, 'wx', 0o600)
     this.#digesting = digesting
     this.#write(Buffer.from(`${JSON.stringify({ format: DIGESTS_FORMAT, ...formOf(digesting) })}\n`))
+  }
+
+  /** Where the next byte goes. */
+  get at(): number {
+    return this.#flushed + this.#filled
+  }
+
+  /** Where the manifest begins; null: none came. */
+  get manifestAt(): number | null {
+    return this.#manifestAt
   }
 
   /** A file of `count` pages begins; `pages` and `digests` give them. */
@@ -46,8 +57,10 @@ export class DigestsWriter {
   /** The manifest's bytes, behind all files. */
   manifest(bytes: Uint8Array): void {
     this.#digester?.flush()
-    if (!this.#manifest) this.#write(Buffer.alloc(4))
-    this.#manifest = true
+    if (this.#manifestAt === null) {
+      this.#write(Buffer.alloc(4))
+      this.#manifestAt = this.at
+    }
     this.#write(bytes)
   }
 
@@ -72,6 +85,7 @@ export class DigestsWriter {
 
   #flush(): void {
     for (let at = 0; at < this.#filled;) at += writeSync(this.#file, this.#buffer, at, this.#filled - at)
+    this.#flushed += this.#filled
     this.#filled = 0
   }
 }

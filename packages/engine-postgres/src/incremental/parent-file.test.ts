@@ -47,9 +47,9 @@ describe('digests of a parent', () => {
     const given: Buffer[] = []
     for (const chunk of parent.manifest()) given.push(Buffer.from(chunk))
     expect(Buffer.concat(given).equals(manifest)).toBe(true)
-    for (const [file, name] of names.entries()) expect(parent.digestsOf(name)?.length).toBe(sizes[file]! * 8)
+    for (const [file, name] of names.entries()) expect(parent.digestsOf(name)?.bytes.length).toBe(sizes[file]! * 8)
     expect(parent.digestsOf('base/5/1')).toBe(null)
-    expect(parent.digestsOf(names[0]!)!.equals(parent.digestsOf(names[35]!)!)).toBe(false)
+    expect(parent.digestsOf(names[0]!)!.bytes.equals(parent.digestsOf(names[35]!)!.bytes)).toBe(false)
   })
 
   test('that are cut, or of another form, are refused', () => {
@@ -85,7 +85,7 @@ describe('digests of a parent', () => {
       return gmac.getAuthTag().subarray(0, 8)
     }
     const wanted = Array.from({ length: 40 }, (_, n) => plainly(pages.subarray(n * PAGE, (n + 1) * PAGE)))
-    expect(parent.digestsOf('base/5/1')!.equals(Buffer.concat(wanted))).toBe(true)
+    expect(parent.digestsOf('base/5/1')!.bytes.equals(Buffer.concat(wanted))).toBe(true)
   })
 
   test('find a million names in little memory', () => {

@@ -16,6 +16,12 @@ const LONGEST_HEAD = 4096
 const LONGEST_NAME = 4096
 const CHUNK = 64 * 1024
 
+/** Digests of the pages of one file, and where they lie in those of the parent. */
+export interface ParentDigests {
+  readonly at: number
+  readonly bytes: Buffer
+}
+
 /** The digests of a parent, in a scratch file. Only an index is held in memory. */
 export class ParentFile implements Disposable {
   readonly #file: number
@@ -39,11 +45,16 @@ export class ParentFile implements Disposable {
   }
 
   /** Digests of a file's pages in the parent; null: it was not there. */
-  digestsOf(name: string): Buffer | null {
+  digestsOf(name: string): ParentDigests | null {
     const at = this.#names.find(name, (offset) => this.#nameAt(offset) === name)
     if (at === null) return null
     const after = at + 4 + name.length
-    return this.#read(after + 4, this.#number(after) * DIGEST_BYTES)
+    return { at: after + 4, bytes: this.#read(after + 4, this.#number(after) * DIGEST_BYTES) }
+  }
+
+  /** Where its manifest begins. */
+  get manifestAt(): number {
+    return this.#manifestAt
   }
 
   /** The parent's backup_manifest, byte for byte. A chunk is overwritten by the next. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import { memberPath } from '../data-folder/member-name.ts'
 import type { TarHeader } from '../tar/header.ts'
+import { AlikeRanges } from './alike-ranges.ts'
 import { DigestsWriter } from './digests-writer.ts'
 import { KEY_BYTES } from './page-digest.ts'
 import { pagesOf } from './relation.ts'
@@ -13,6 +14,8 @@ const MANIFEST = 'backup_manifest'
 /** Passes a base backup on, and keeps what the next incremental needs to know of it: the manifest, and digests of all pages where wanted. */
 export class RecordingSink implements SnapshotSink, TarListener, Disposable {
   readonly file: string
+  /** Of what it digests itself nothing is compared. */
+  readonly alike = new AlikeRanges()
   readonly #out: SnapshotSink
   readonly #feed = new TarFeed(this)
   readonly #pages: boolean
@@ -48,6 +51,10 @@ export class RecordingSink implements SnapshotSink, TarListener, Disposable {
   data(bytes: Buffer): void {
     if (this.#into === 'pages') this.#writer.pages(bytes)
     else if (this.#into === 'manifest') this.#writer.manifest(bytes)
+  }
+
+  get manifestAt(): number | null {
+    return this.#writer.manifestAt
   }
 
   /** Gives the file once all of it is written. */

@@ -8,6 +8,7 @@ import type { Link } from '../protocol/link.ts'
 import { ServerError } from '../protocol/server-error.ts'
 import type { ServerFacts } from '../server-facts.ts'
 import { snapshot, type MakePlan } from '../snapshot.ts'
+import { addAlikeLines } from './alike-lines.ts'
 import { DeltaSink } from './delta-sink.ts'
 import { isStateOf, methodFor, serverRefused, type IncrementalSettings, type Method } from './method.ts'
 import { ParentFile, ParentUnknown } from './parent-file.ts'
@@ -112,11 +113,24 @@ async function changes(env: Environment, taking: Taking, signal: AbortSignal): P
     throw serverWantsFull(error, needsFull) ?? error
   })
   const facts = await finished(taken, chosen)
-  const engine_facts = { ...facts.engine_facts, incremental: chosen.method!.kind }
   const { into, method } = chosen
-  if (!(into instanceof DeltaSink) || method?.kind !== 'pages') return { ...facts, engine_facts }
+  const kept = {
+    ...facts,
+    engine_facts: { ...facts.engine_facts, incremental: method!.kind },
+    digests_alike: alikeDigests(taking, into!, facts.digests!),
+  }
+  if (!(into instanceof DeltaSink) || method?.kind !== 'pages') return kept
   const notice = `all pages were read and compared (${method.because}): ${into.said}`
-  return { ...facts, engine_facts, notices: [notice, ...facts.notices] }
+  return { ...kept, notices: [notice, ...facts.notices] }
+}
+
+/** For when everything is stored; the parent is closed by then. */
+function alikeDigests({ parent, file }: Taking, { alike, manifestAt }: RecordingSink | DeltaSink, own: string) {
+  const base = { file: parent.digests, from: file.manifestAt }
+  return () => {
+    if (manifestAt !== null) addAlikeLines(alike, { file: own, from: manifestAt }, base)
+    return alike.ranges()
+  }
 }
 
 async function uploaded(link: Link, { file, needsFull }: Taking, signal: AbortSignal): Promise<void> {

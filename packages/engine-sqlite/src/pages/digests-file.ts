@@ -20,6 +20,8 @@ export interface DigestsHead extends Digesting {
 /** Writes the digests of one state into a new file, and adds up the digest of the whole. */
 export class DigestsWriter implements Disposable {
   readonly digesting: Digesting
+  /** Bytes before the first digest. */
+  readonly head_bytes: number
   readonly #fd: number
   readonly #state = new DigestsState()
 
@@ -28,7 +30,9 @@ export class DigestsWriter implements Disposable {
     this.#fd = openSync(file, 'w', 0o600)
     const head = { format: FORMAT, version: VERSIONS[algorithm], page_size, page_count, kept_bytes: KEPT_BYTES }
     const named = algorithm === 'sha256' ? {} : { algorithm }
-    writeSync(this.#fd, `${JSON.stringify({ ...head, salt: salt.toString('hex'), ...named })}\n`)
+    const line = Buffer.from(`${JSON.stringify({ ...head, salt: salt.toString('hex'), ...named })}\n`)
+    this.head_bytes = line.length
+    writeSync(this.#fd, line)
   }
 
   /** The digests of the pages that follow. */
@@ -61,6 +65,8 @@ export function kept(digests: Uint8Array, digesting: Digesting): Buffer {
 /** The digests of a parent, read in page order. */
 export class DigestsReader implements Disposable {
   readonly head: DigestsHead
+  /** Bytes before the first digest. */
+  readonly head_bytes: number
   readonly #fd: number
   #at: number
 
@@ -71,7 +77,8 @@ export class DigestsReader implements Disposable {
       const bytes = Buffer.alloc(HEAD_BYTES)
       const line = bytes.toString('utf8', 0, readSync(this.#fd, bytes, 0, HEAD_BYTES, 0)).split('\n', 1)[0] ?? ''
       this.head = parseHead(line)
-      this.#at = Buffer.byteLength(line) + 1
+      this.head_bytes = Buffer.byteLength(line) + 1
+      this.#at = this.head_bytes
     } catch (error) {
       closeSync(this.#fd)
       throw error

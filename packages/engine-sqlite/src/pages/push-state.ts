@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
-import type { SnapshotSink } from '@salvor/shared/ports/artifact'
-import type { ParentBackup } from '@salvor/shared/ports/engine'
+import type { AlikeBytes, SnapshotSink } from '@salvor/shared/ports/artifact'
+import type { ParentBackup, SnapshotFacts } from '@salvor/shared/ports/engine'
 import { unusedRanges } from '../header.ts'
 import { changedPages } from './changed-pages.ts'
 import { type Digesting, SALT_BYTES } from './digesting.ts'
-import { DigestsReader, DigestsWriter } from './digests-file.ts'
+import { DigestsReader, DigestsWriter, KEPT_BYTES } from './digests-file.ts'
 import { hashPages } from './hash-pages.ts'
 import { pushPages } from './push-pages.ts'
 
@@ -26,6 +26,8 @@ export interface PushedState {
   /** Null: nothing had changed, and nothing was pushed. */
   readonly digests: string | null
   readonly facts: Readonly<Record<string, string | number>>
+  /** Absent: it is no incremental. */
+  readonly digests_alike?: NonNullable<SnapshotFacts['digests_alike']>
 }
 
 /** Every page, and the digests of all. */
@@ -64,7 +66,13 @@ export async function pushChanges(
   }
   assertFew(changed.count, file, parent)
   await pushPages(file, changed, writer.digesting)
-  return { digests, facts: { state_sha256: writer.state(), changed_pages: changed.count } }
+  const facts = { state_sha256: writer.state(), changed_pages: changed.count }
+  const [own, base] = [writer.head_bytes, before.head_bytes]
+  const alike: AlikeBytes[] = [
+    { own: 0, base: 0, length: Math.min(own, base) },
+    { own, base, length: KEPT_BYTES * Math.min(page_count, before.head.page_count) },
+  ]
+  return { digests, facts, digests_alike: () => alike }
 }
 
 /** From here on a full is not much larger, and restores faster. A VACUUM moves nearly every page. */

@@ -1,24 +1,34 @@
 import { join } from 'node:path'
-import { fetchDigests } from '@salvor/repository/digests-file'
+import type { ParentDigests } from '@salvor/repository/digests-to-store'
 import { asSalvorError, SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
 import type { CopyAddress } from '@salvor/shared/ports/tasks'
-import { assertSource, openStore, type TaskContext } from './task-context.ts'
+import { fetchChainDigests } from './fetch-chain-digests.ts'
+import { assertSource, type TaskContext } from './task-context.ts'
 
-/** Brings what an incremental needs to know of its parent into the scratch folder. FULL_NEEDED where that cannot be had. */
-export async function fetchParent(address: CopyAddress, source: string, context: TaskContext): Promise<ParentBackup> {
+/** A parent, and what the digests of its child are told by. */
+export interface FetchedParent {
+  readonly backup: ParentBackup
+  readonly digests: ParentDigests
+}
+
+/** Brings what an incremental needs to know of its parent, the last of `chain`, into the scratch folder. FULL_NEEDED where that cannot be had. */
+export async function fetchParent(
+  chain: readonly CopyAddress[],
+  source: string,
+  context: TaskContext,
+): Promise<FetchedParent> {
   const file = join(context.scratch_dir, 'parent.digests')
+  const parent = chain.at(-1)!
   try {
-    await using opened = await openStore(context, address.store)
-    const { manifest_key, manifest_sha256 } = address
-    const from = { store: opened.store, manifest_key, manifest_sha256, keyring: context.keyring }
-    const { id, consistent_at, engine_facts, ...manifest } = await fetchDigests(from, file, context.signal)
-    assertSource(manifest, source, manifest_key)
-    return { id, consistent_at, engine_facts, digests: file }
+    const { id, consistent_at, engine_facts, ...manifest } = await fetchChainDigests(chain, file, context)
+    assertSource(manifest, source, parent.manifest_key)
+    const digests = { file, sha256: manifest.digests_sha256! }
+    return { backup: { id, consistent_at, engine_facts, digests: file }, digests }
   } catch (thrown) {
     const error = asSalvorError(thrown)
     if (error.code === 'INTERRUPTED' || error.code === 'DISK_FULL' || error.retryable) throw error
-    const facts = { source, parent: address.filename, reason: error.message }
+    const facts = { source, parent: parent.filename, reason: error.message }
     throw new SalvorError('FULL_NEEDED', facts, error)
   }
 }

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { fetchDigests } from '@salvor/repository/digests-file'
 import { writeBackup } from '@salvor/repository/write-backup'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { MergeRequest, SnapshotFacts } from '@salvor/shared/ports/engine'
 import type { CopyAddress, TaskTable } from '@salvor/shared/ports/tasks'
 import { backupRequest } from './backup-request.ts'
 import { joinProgress } from './joined-progress.ts'
+import { fetchChainDigests } from './fetch-chain-digests.ts'
 import { openChain } from './open-chain.ts'
 import { engineOfBackup, openStore, type TaskContext } from './task-context.ts'
 
@@ -15,9 +15,8 @@ export async function merge(
   context: TaskContext,
 ): Promise<TaskTable['merge']['output']> {
   const source = context.config.settings.sources.get(input.source)
-  const last = input.chain.at(-1)
   if (!source) throw new SalvorError('SOURCE_UNKNOWN', { source: input.source })
-  if (!last || input.chain.length < 2) throw new SalvorError('INTERNAL', { what: 'a chain without incrementals' })
+  if (input.chain.length < 2) throw new SalvorError('INTERNAL', { what: 'a chain without incrementals' })
   const progress = joinProgress(context.progress)
   // The bytes that are written count: those that are read are more or fewer.
   await using chain = await openChain(input.chain, source.name, context, () => {})
@@ -35,7 +34,7 @@ export async function merge(
   return await writeBackup(
     backupRequest(input, source, opened.store, { ...context, progress: progress.bytes }),
     async (sink): Promise<SnapshotFacts> => {
-      const request: MergeRequest = { increments, digests: () => digestsOf(last, context) }
+      const request: MergeRequest = { increments, digests: () => digestsOf(input.chain, context) }
       const { engine_facts, digests } = await engine.merge!(full.content, request, sink, context.signal)
       const merged = { merged_backups: input.chain.length, merged_from: tip.id }
       return {
@@ -50,10 +49,9 @@ export async function merge(
   )
 }
 
-async function digestsOf(address: CopyAddress, context: TaskContext): Promise<string> {
+async function digestsOf(chain: readonly CopyAddress[], context: TaskContext): Promise<string> {
   const file = join(context.scratch_dir, 'tip.digests')
-  await using opened = await openStore(context, address.store)
-  await fetchDigests({ ...address, store: opened.store, keyring: context.keyring }, file, context.signal)
+  await fetchChainDigests(chain, file, context)
   return file
 }
 

@@ -22,22 +22,22 @@ export async function snapshot(
     engineContext(input.source, { ...context, progress: progress.engine }),
   )
   if (input.type === 'incremental' && !engine.snapshotChanges) throw noIncrementals(source)
-  const closest = input.type === 'incremental' ? input.chain.at(-1) : undefined
-  if (input.type === 'incremental' && !closest) {
+  if (input.type === 'incremental' && input.chain.length === 0) {
     throw new SalvorError('FULL_NEEDED', { source: input.source, parent: 'nothing', reason: 'there is no parent' })
   }
-  const parent = closest ? await fetchParent(closest, input.source, context) : null
+  const parent = input.type === 'incremental' ? await fetchParent(input.chain, input.source, context) : null
   await using opened = await openStore(context, input.store)
   return await writeBackup(
     {
       ...backupRequest(input, source, opened.store, { ...context, progress: progress.bytes }),
-      parent: parent?.id ?? null,
+      parent: parent?.backup.id ?? null,
+      parent_digests: parent?.digests,
       chain: input.chain.map(({ backup_id: id, filename }) => ({ id, filename })),
     },
     (sink) => {
       if (input.offline_target !== null) return engine.offlineSnapshot(input.offline_target, sink, signal)
       if (!parent) return engine.snapshot(sink, signal)
-      return engine.snapshotChanges!(parent, sink, { skipUnchanged: input.skip_unchanged }, signal)
+      return engine.snapshotChanges!(parent.backup, sink, { skipUnchanged: input.skip_unchanged }, signal)
     },
     signal,
   )

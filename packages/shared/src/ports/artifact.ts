@@ -8,6 +8,13 @@ export interface PageDigesting {
   take(digests: Uint8Array): void
 }
 
+/** Bytes of one file that are probably those of another, at another place. */
+export interface AlikeBytes {
+  readonly own: number
+  readonly base: number
+  readonly length: number
+}
+
 /** Where an engine puts the bytes of a snapshot. The repository compresses, encrypts and hashes them on all cores. */
 export interface SnapshotSink {
   /** Takes bytes in order; they are copied before it returns. A promise: wait for it before the next call (the workers are behind). */

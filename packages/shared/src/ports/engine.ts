@@ -4,7 +4,7 @@ import type { Lsn } from '../vocabulary/lsn.ts'
 import type { RecoveryReached, RecoveryTarget } from '../vocabulary/recovery.ts'
 import type { Check } from '../vocabulary/verification.ts'
 import type { RunProgress } from '../vocabulary/run.ts'
-import type { ArtifactContent, SnapshotSink } from './artifact.ts'
+import type { AlikeBytes, ArtifactContent, SnapshotSink } from './artifact.ts'
 import type { FoundFiles } from './files.ts'
 import type { Log } from './log.ts'
 import type { ChangeSource, CompactedPages } from './changes.ts'
@@ -37,6 +37,8 @@ export interface SnapshotFacts {
    * manifest), in the engine's own form of docs/format.md; absent or null: this backup cannot be a parent.
    */
   readonly digests?: string | null
+  /** Where `digests` may be as those of the parent are, ascending in both: only what differs is stored. Absent: nowhere. */
+  digests_alike?(this: void): Iterable<AlikeBytes>
 }
 
 /** The backup that an incremental is taken against. */
