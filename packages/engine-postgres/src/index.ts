@@ -129,6 +129,7 @@ export const adapter: EngineAdapter<PostgresConfig> = {
   limits: ({ method }) => (method === 'logical' ? { types: ['full'], called: 'postgres by method: logical' } : null),
   keeps_former: true,
   compresses_at_source: true,
+  gives_way: true,
   variables: ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'],
   setUp,
   open,

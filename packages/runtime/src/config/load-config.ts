@@ -17,6 +17,7 @@ import { readChannels, readStores, type Adapted } from './read-adapters.ts'
 import { mappingAt, readBlock, type Reading } from './read-block.ts'
 import { readRoutes } from './read-routes.ts'
 import { readSources, type Sources } from './read-sources.ts'
+import { type DigestSecret, secretDigest } from './secret-values.ts'
 import { readYaml } from './yaml-tree.ts'
 
 /** Reads, checks and resolves a configuration file. CONFIG_MISSING, or one CONFIG_INVALID that lists everything wrong. */
@@ -40,15 +41,16 @@ export async function loadConfig(
   return await parseConfig(text, absolute, env, adapters)
 }
 
-/** As `loadConfig`, for a text that was read from `file` before. Secret files are read anew. */
+/** As `loadConfig`, for a text that was read from `file` before. Secret files are read anew. With `undigested`, hashes say nothing of secrets. */
 export async function parseConfig(
   text: string,
   file: string,
   env: Environment,
   adapters: Adapters = installedAdapters,
+  digest: DigestSecret = secretDigest,
 ): Promise<LoadedConfig> {
   const tree = readYaml(text, file, env)
-  const reading: Reading = { tree, folder: dirname(file), secrets: new Set() }
+  const reading: Reading = { tree, folder: dirname(file), secrets: new Set(), digest }
   const top = mappingAt(tree.value, [], tree) ?? {}
   for (const key of tree.keys([])) if (!TOP_KEYS.includes(key)) reportUnknownKey([key], TOP_KEYS, tree)
   const base = await readSections(top, reading)

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { parseSection, reportUnknownKey } from './parse-section.ts'
 import type { KeyPath } from './problems.ts'
 import { knownKeysAt } from './schema-keys.ts'
-import { readSecretFile, secretDigest, secretParts } from './secret-values.ts'
+import { type DigestSecret, readSecretFile, secretParts } from './secret-values.ts'
 import type { YamlTree } from './yaml-tree.ts'
 
 export interface Reading {
@@ -12,6 +12,7 @@ export interface Reading {
   readonly folder: string
   /** Takes every secret value met. */
   readonly secrets: Set<string>
+  readonly digest: DigestSecret
 }
 
 /** A mapping whose keys belong to one schema, such as what a store of one kind takes. */
@@ -60,7 +61,7 @@ export async function readBlock<C>(
     silent,
   })
   if (config === undefined || silent.length > 0) return undefined
-  for (const [name, value] of Object.entries(digests)) digests[name] = await secretDigest(value)
+  for (const [name, value] of Object.entries(digests)) digests[name] = await reading.digest(value)
   return { config, fingerprint: { ...plain, secrets: digests } }
 }
 

@@ -61,9 +61,23 @@ function decoded(text: string): string {
   }
 }
 
-/** Tells whether a secret changed without saying what it is: slow to guess even for a short password. */
-export async function secretDigest(value: string): Promise<string> {
-  return await new Promise((resolve, reject) => {
+/** Tells whether a secret changed without saying what it is. */
+export type DigestSecret = (value: string) => Promise<string>
+
+const known = new Map<string, Promise<string>>()
+
+/** Slow to guess even for a short password: 20 ms of a core. So each value is digested once by a process, which has them all in memory anyway. */
+export function secretDigest(value: string): Promise<string> {
+  const digest = known.get(value) ?? digested(value)
+  known.set(value, digest)
+  return digest
+}
+
+/** For who compares no configurations. */
+export const undigested: DigestSecret = async () => ''
+
+function digested(value: string): Promise<string> {
+  return new Promise((resolve, reject) => {
     scrypt(value, 'salvor configuration', 16, { N: 8192 }, (error, key) => {
       if (error) reject(error)
       else resolve(key.toString('hex'))

@@ -4,8 +4,10 @@ import { installedAdapters, type Adapters } from '../adapters/installed-adapters
 import { systemClock } from '../clock.ts'
 import { parseConfig } from '../config/load-config.ts'
 import type { LoadedConfig } from '../config/loaded-config.ts'
+import { undigested } from '../config/secret-values.ts'
 import { createLog } from '../log.ts'
 import { cleanFailure } from './clean-failure.ts'
+import { giveWay } from './give-way.ts'
 import type { PerformTask } from './perform-task.ts'
 import { removeTree } from './remove-tree.ts'
 import type { TaskOrder, TaskReport } from './task-messages.ts'
@@ -43,7 +45,9 @@ export function serveTask(perform: PerformTask, adapters: Adapters = installedAd
     process.on('unhandledRejection', fail)
     const work = async (): Promise<void> => {
       try {
-        config = await parseConfig(order.text, order.file, { ...process.env, ...order.env }, adapters)
+        // Nothing here compares configurations, and with hundreds of sources the digests would take seconds.
+        config = await parseConfig(order.text, order.file, { ...process.env, ...order.env }, adapters, undigested)
+        await giveWay(order, config, adapters)
         end({ kind: 'done', output: await obey(order, config, perform, abort.signal) })
       } catch (error) {
         fail(error)

@@ -276,6 +276,8 @@ export interface EngineAdapter<C = unknown> {
   limits?(this: void, config: C): { readonly types: EngineAdapter['types']; readonly called: string } | null
   /** Its `merge` is there: chains can be put together in the repository. */
   readonly merges?: true
+  /** Its snapshots keep nobody at the source waiting: a worker takes them behind its streams, and behind whatever else the machine does. */
+  readonly gives_way?: true
   /** Its sources can be asked to compress what they send (`EngineContext.compress_at_source`). */
   readonly compresses_at_source?: true
   /** A restore in place leaves what was there beside the target, under another name, until a person removes it. */
