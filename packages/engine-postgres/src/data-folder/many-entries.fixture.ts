@@ -53,7 +53,7 @@ function parent(): number {
   digests.manifest(Buffer.from('{}'))
   digests.close()
   using known = new ParentFile(file('digests'))
-  return known.digestsOf(name(many - 1))?.length === DIGEST_BYTES ? many : 0
+  return known.digestsOf(name(many - 1))?.bytes.length === DIGEST_BYTES ? many : 0
 }
 
 function table(): number {
