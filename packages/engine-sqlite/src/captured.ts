@@ -7,7 +7,7 @@ import { LogBroken, WalFile } from './changes/wal-file.ts'
 import type { ReportOf } from './child/messages.ts'
 import { goFirst } from './child/priority.ts'
 import { LiveCopy } from './live-copy.ts'
-import { copyPath, type Route, type Work } from './route.ts'
+import { copyPath, type Route, thousandths, type Work } from './route.ts'
 import { assertRoom } from './scratch-copy.ts'
 import { limitError } from './wal-watch.ts'
 
@@ -89,7 +89,7 @@ async function capturedCopy(start: Held, work: Work): Promise<Route> {
       route: 'captured',
       facts: await copy.finish(start.facts, source),
       consistent_at: at,
-      lock_ms: Math.max(start.lock_ms, capture.lock_ms),
+      ...holdsOf([start.lock_ms, ...capture.holds_ms]),
       attempts: start.attempts,
       restarts: 0,
       wal_grown_bytes: capture.log_bytes,
@@ -99,6 +99,12 @@ async function capturedCopy(start: Held, work: Work): Promise<Route> {
     copy.goOn()
     await copied.catch(() => undefined)
   }
+}
+
+function holdsOf(all: readonly number[]): Pick<Route, 'lock_ms' | 'lock_count' | 'lock_p50_ms' | 'lock_p99_ms'> {
+  const sorted = all.toSorted((a, b) => a - b)
+  const at = (share: number): number => thousandths(sorted[Math.ceil(share * sorted.length) - 1] ?? 0)
+  return { lock_ms: at(1), lock_count: sorted.length, lock_p50_ms: at(0.5), lock_p99_ms: at(0.99) }
 }
 
 /** Looks at the log, and keeps it short: where that takes the whole disk, the copy waits. */
@@ -111,7 +117,8 @@ class Capture {
   #pausedAt = 0
   /** After a pause that came to nothing. */
   #wentOnAt = Number.NEGATIVE_INFINITY
-  lock_ms = 0
+  /** Each time that writers were kept out. */
+  readonly holds_ms: number[] = []
   /** The most that lay in the log. */
   log_bytes = 0
 
@@ -137,7 +144,7 @@ class Capture {
     for (let attempt = 1; attempt <= RESET_TRIES && !whole; attempt += 1) {
       await this.#makeWay(look.log_bytes)
       const reset = await this.#reset(this.#isUrgent(look.log_bytes))
-      this.lock_ms = Math.max(this.lock_ms, reset.lock_ms)
+      this.holds_ms.push(...reset.holds_ms)
       if (reset.look !== null) look = this.#saw(reset.look)
       whole = reset.whole
       if (whole) this.#copy.logBegins()

@@ -15,6 +15,10 @@ export interface Route {
   readonly consistent_at: Instant
   /** The longest that a writer was kept from committing. */
   readonly lock_ms: number
+  /** Where it was taken again and again: how often, and for how long. */
+  readonly lock_count?: number
+  readonly lock_p50_ms?: number
+  readonly lock_p99_ms?: number
   readonly attempts: number
   readonly restarts: number
   readonly wal_grown_bytes: number
@@ -35,6 +39,11 @@ export interface Work {
   readonly sink: SnapshotSink
   readonly push: Push
   readonly signal: AbortSignal
+}
+
+/** Of milliseconds: no digits behind a microsecond. */
+export function thousandths(ms: number): number {
+  return Math.round(ms * 1000) / 1000
 }
 
 /** Where the routes that copy first put the copy. */

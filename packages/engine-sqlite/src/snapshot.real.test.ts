@@ -5,12 +5,14 @@ import { elapsedMs } from '@salvor/shared/vocabulary/instant'
 import { now, openBench } from '@salvor/testkit/fakes/engine-context'
 import { openFileSink } from '@salvor/testkit/fakes/file-sink'
 import { openElsewhere } from '@salvor/testkit/real/sqlite-elsewhere'
-import { assertInvariant, createClinic, startWriter } from '@salvor/testkit/real/sqlite-writer'
+import { assertInvariant, createClinic, startWriter, type WriterStats } from '@salvor/testkit/real/sqlite-writer'
 import { expect, test } from 'vitest'
 import { openEngine } from './index.ts'
 
 const FULL = process.env['SALVOR_TEST_COUNTS'] === 'full'
 const ROUNDS = FULL ? 1_000 : 10
+/** Of one database: it grows all the time, and each copy is looked through whole. */
+const ROUNDS_OF_ONE = 100
 const never = new AbortController().signal
 
 for (const tps of [200, 2_000]) {
@@ -18,41 +20,60 @@ for (const tps of [200, 2_000]) {
     `${ROUNDS} copies under ${tps} transactions a second: none is torn, and the writer hardly notices`,
     { timeout: ROUNDS * 10_000 },
     async () => {
-      using bench = openBench()
-      const path = bench.path('clinic.db')
-      createClinic(path, { rows: 2_000 })
-      await using writer = await startWriter(path, { tps })
-      const locks: number[] = []
-      const routes: string[] = []
-      let before = 0
-      for (let round = 0; round < ROUNDS; round += 1) {
-        const engine = openEngine({ path }, bench.context())
-        const copy = bench.path('copy.db')
-        await using sink = openFileSink(copy)
-        const facts = await engine.snapshot(sink, never)
-        const { transactions } = assertInvariant(copy)
-        expect(transactions).toBeGreaterThanOrEqual(before)
-        routes.push(String(facts.engine_facts['route']))
-        before = transactions
-        locks.push(Number(facts.engine_facts['lock_ms']))
-        for (const end of ['', '-wal', '-shm']) rmSync(copy + end, { force: true })
-      }
-      const stats = await writer.stop()
+      const all: CopiedOften[] = []
+      for (let done = 0; done < ROUNDS; done += ROUNDS_OF_ONE)
+        all.push(await copyOften(tps, Math.min(ROUNDS_OF_ONE, ROUNDS - done)))
+      const locks = all.flatMap((one) => one.locks)
+      const routes = all.flatMap((one) => one.routes)
       const sorted = locks.toSorted((a, b) => a - b)
       const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
       console.log(
-        `write lock at ${tps} tx/s: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, worst ${at(1)} ms; writer p99 ${stats.p99_ms.toFixed(1)} ms, worst ${stats.max_ms.toFixed(1)} ms`,
+        `write lock at ${tps} tx/s: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, worst ${at(1)} ms; writers' p99 ${most(all, (stats) => stats.p99_ms)} ms, worst ${most(all, (stats) => stats.max_ms)} ms`,
       )
-      expect(stats).toMatchObject({ errors: 0 })
-      expect(stats.committed).toBeGreaterThan(0)
       // With more work than processors a thread may be put aside at any moment, also while it holds a lock.
       const overloaded = (loadavg()[0] ?? 0) > availableParallelism()
       if (overloaded) console.log('the machine is overloaded: the limit of 25 ms is not judged')
       expect(at(1)).toBeLessThanOrEqual(overloaded ? 500 : 25)
       expect(routes.filter((route) => route !== 'freeze' && !overloaded)).toEqual([])
-      assertInvariant(path)
     },
   )
+}
+
+interface CopiedOften {
+  readonly locks: readonly number[]
+  readonly routes: readonly string[]
+  readonly stats: WriterStats
+}
+
+function most(all: readonly CopiedOften[], of: (stats: WriterStats) => number): string {
+  return Math.max(...all.map(({ stats }) => of(stats))).toFixed(1)
+}
+
+async function copyOften(tps: number, rounds: number): Promise<CopiedOften> {
+  using bench = openBench()
+  const path = bench.path('clinic.db')
+  createClinic(path, { rows: 2_000 })
+  await using writer = await startWriter(path, { tps })
+  const locks: number[] = []
+  const routes: string[] = []
+  let before = 0
+  for (let round = 0; round < rounds; round += 1) {
+    const engine = openEngine({ path }, bench.context())
+    const copy = bench.path('copy.db')
+    await using sink = openFileSink(copy)
+    const facts = await engine.snapshot(sink, never)
+    const { transactions } = assertInvariant(copy)
+    expect(transactions).toBeGreaterThanOrEqual(before)
+    routes.push(String(facts.engine_facts['route']))
+    before = transactions
+    locks.push(Number(facts.engine_facts['lock_ms']))
+    for (const end of ['', '-wal', '-shm']) rmSync(copy + end, { force: true })
+  }
+  const stats = await writer.stop()
+  expect(stats).toMatchObject({ errors: 0 })
+  expect(stats.committed).toBeGreaterThan(0)
+  assertInvariant(path)
+  return { locks, routes, stats }
 }
 
 test('the copy of an idle database is the file, byte for byte, and leaves the folder as it was', async () => {

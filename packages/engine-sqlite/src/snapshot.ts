@@ -14,7 +14,8 @@ import { assertRoom } from './scratch-copy.ts'
 import { assertLocalDisk, findDatabase, instantOfTicks, type Found, type Site } from './site.ts'
 import { sourceFailure } from './sqlite-failure.ts'
 import { startSqlite, type SqliteProcess } from './sqlite-process.ts'
-import { copyPath, pushRaw, rejectOnAbort, type Push, type Pushed, type Route, type Work } from './route.ts'
+import { copyPath, pushRaw, rejectOnAbort, thousandths } from './route.ts'
+import type { Push, Pushed, Route, Work } from './route.ts'
 import { watchWal } from './wal-watch.ts'
 
 type Start = ReportOf<'frozen' | 'pinned' | 'journaled'>
@@ -175,7 +176,7 @@ function snapshotFacts(site: Site, found: Found, route: Route, state: PushedStat
   return {
     source_db: site.path,
     consistent_at,
-    engine_facts: { ...cost, lock_ms: Math.round(cost.lock_ms * 1000) / 1000, ...facts, ...state.facts, consistent_at },
+    engine_facts: { ...cost, lock_ms: thousandths(cost.lock_ms), ...facts, ...state.facts, consistent_at },
     notices,
     digests: state.digests,
     ...(state.digests_alike && { digests_alike: state.digests_alike }),

@@ -23,8 +23,8 @@ export interface Look {
 export interface Reset {
   /** All frames are in the main file: the next writer begins the log anew. */
   readonly whole: boolean
-  /** How long writers were kept out, in milliseconds. */
-  readonly lock_ms: number
+  /** Each time that writers were kept out, in milliseconds. */
+  readonly holds_ms: readonly number[]
   readonly look: Look | null
 }
 
@@ -99,7 +99,7 @@ export class LogFollower {
       report = await this.#sqlite.next('moved', 'overran')
     }
     if (report.report !== 'moved') throw overran()
-    return { whole: report.whole, lock_ms: report.lock_ms, look }
+    return { whole: report.whole, holds_ms: report.holds_ms, look }
   }
 
   async #follow({ log }: ReportOf<'advanced'>, pending: PageTaker): Promise<void> {

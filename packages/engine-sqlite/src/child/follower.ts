@@ -12,13 +12,13 @@ import { isBusy, untilFree } from './until-free.ts'
 const REST_BYTES = 1_000_000
 const REST_MS = 6
 /** The longest that writers are kept out while the parent reads the last frames. */
-const READ_MS = 6
+const READ_MS = 4
 /** Looks for a moment in which nobody commits, before writers are kept out for it. */
 const QUIET_TRIES = 20
 /** From then on writers come in again, whatever the disk is at. */
-const LOCKED_MS = 9
+const LOCKED_MS = 7
 /** Of a pass that goes before the writers: how long they are kept out at once, how long they come in between, and how often. */
-const FIRST_MS = 8
+const FIRST_MS = 6
 const BETWEEN_MS = 2
 const FIRST_HOLDS = 100
 /** What a lock of another program is waited for without giving the thread to the other followers. */
@@ -81,6 +81,9 @@ export class Follower {
   #held: Reader
   #next: Reader
   #seen = Number.NaN
+  /** Each time that writers were kept out since the last look began. */
+  #holds: number[] = []
+  #lockedAt = 0
 
   constructor(source: OpenSource, request: FollowRequest, line: Line, mover: Mover) {
     this.#request = request
@@ -104,6 +107,7 @@ export class Follower {
 
   /** Holds the newest snapshot beside the one that is held. Its instant is exact: nobody committed around it. */
   advance(): Report {
+    this.#holds = []
     return this.#advanced(this.#moment())
   }
 
@@ -118,25 +122,25 @@ export class Follower {
    * committed since the last snapshot is reported first (`advanced`) and read by the parent meanwhile; one that is slow costs the try.
    */
   async reset(company: Company, urgent: boolean): Promise<Report> {
-    const { whole, lock_ms, late } = await company.alone(() => this.#movedAll(urgent))
+    const { whole, late } = await company.alone(() => this.#movedAll(urgent))
     if (late !== null) {
       await late.read
       this.read(true)
     }
-    return { report: 'moved', whole, lock_ms }
+    const holds_ms = this.#holds
+    this.#holds = []
+    return { report: 'moved', whole, holds_ms }
   }
 
   async #movedAll(urgent: boolean) {
     const begun = performance.now()
-    let lock_ms = urgent && this.#mover.isPunctual ? await this.#passFirst() : 0
-    if (lock_ms === 0) await this.#mover.pass()
+    if (!(urgent && this.#mover.isPunctual && (await this.#passFirst()))) await this.#mover.pass()
     const quick = this.#request.may_move && (this.#mover.isPunctual || performance.now() - begun < REST_MS)
     const stepBack = goFirst()
     let whole = false
     let late: { readonly read: Promise<unknown> } | null = null
     try {
-      if (!this.#takeLock(this.#request.reset_wait_ms)) return { whole, lock_ms, late }
-      const locked = process.hrtime.bigint()
+      if (!this.#takeLock(this.#request.reset_wait_ms)) return { whole, late }
       const until = performance.now() + LOCKED_MS
       try {
         late = await this.#readRest(quick)
@@ -147,37 +151,34 @@ export class Follower {
         }
       } finally {
         this.#dropLock()
-        lock_ms = Math.max(lock_ms, Number(process.hrtime.bigint() - locked) / 1e6)
       }
     } finally {
       stepBack()
     }
-    return { whole, lock_ms, late }
+    return { whole, late }
   }
 
   /**
    * A pass during which writers come in at short moments only, so that less is written than is moved; without that, a disk that others use as well may
-   * never keep up with them. The longest that they were kept out at once.
+   * never keep up with them. False: it could not begin.
    */
-  async #passFirst(): Promise<number> {
+  async #passFirst(): Promise<boolean> {
     const over = new AbortController()
-    let longest = 0
+    let holds = 0
     const pass = this.#mover.pass().finally(() => over.abort())
     pass.catch(() => undefined)
     const stepBack = goFirst()
     try {
-      for (let hold = 1; hold <= FIRST_HOLDS && !over.signal.aborted; hold += 1) {
+      for (; holds < FIRST_HOLDS && !over.signal.aborted; holds += 1) {
         if (!this.#takeLock(this.#request.reset_wait_ms)) break
-        const locked = performance.now()
         await Promise.race([pass, pause(FIRST_MS)]).finally(() => this.#dropLock())
-        longest = Math.max(longest, performance.now() - locked)
         await Promise.race([pass, pause(BETWEEN_MS)])
       }
     } finally {
       stepBack()
     }
     await pass
-    return longest
+    return holds > 0
   }
 
   /** Under the write lock. Not null: the parent is late, or there is too much; it says when it has read. */
@@ -268,12 +269,14 @@ export class Follower {
       }
       Atomics.wait(NOTHING, 0, 0, NAP_MS)
     }
+    this.#lockedAt = performance.now()
     this.#line.note({ locked: true, patient: this.#mover.isPunctual })
     return true
   }
 
   #dropLock(): void {
     this.#unlock.run()
+    this.#holds.push(performance.now() - this.#lockedAt)
     this.#line.note({ locked: false })
   }
 

@@ -139,7 +139,7 @@ export type Report =
       readonly checkpointed: number
     }
   /** Whether all frames are in the main file and nothing of ours keeps the log from being reset by the next writer. */
-  | { readonly report: 'moved'; readonly whole: boolean; readonly lock_ms: number }
+  | { readonly report: 'moved'; readonly whole: boolean; readonly holds_ms: readonly number[] }
   | { readonly report: 'settled' }
   | { readonly report: 'claimed' }
   /** The copy is open: questions are answered from now on. */

@@ -138,8 +138,13 @@ export async function startWriter(path: string, options: WriterOptions): Promise
   })
   const answer = <T>(): Promise<T> =>
     new Promise((resolve, reject) => {
-      child.once('message', (message) => resolve(message as T))
-      child.once('exit', (code, signal) => reject(new Error(`the writer ended: ${signal ?? code}`)))
+      const ended = (code: number | null, signal: NodeJS.Signals | null): void =>
+        reject(new Error(`the writer ended: ${signal ?? code}`))
+      child.once('exit', ended)
+      child.once('message', (message) => {
+        child.off('exit', ended)
+        resolve(message as T)
+      })
     })
   await answer()
   const ask = (what: 'stats' | 'stop'): Promise<WriterStats> => {
