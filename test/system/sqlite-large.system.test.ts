@@ -1,4 +1,4 @@
-import { rmSync, statSync } from 'node:fs'
+import { globSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -44,6 +44,7 @@ test('a database of 20 GB under 2,000 transactions a second is backed up without
   const seconds = Math.round((performance.now() - begun) / 1000)
   const after = await writer.stop()
   expect(taken.code, taken.stdout + taken.stderr).toBe(0)
+  const locks = lockFacts(home.path('backups/clinic'))
   const restored = await home.run('restore', 'clinic', '--to', home.path('back.db'))
   expect(restored.code, restored.stderr).toBe(0)
   rmSync(home.path('backups'), { recursive: true })
@@ -51,6 +52,13 @@ test('a database of 20 GB under 2,000 transactions a second is backed up without
   expect(after.errors).toBe(0)
   const { committed, p50_ms, p99_ms, max_ms } = after
   process.stdout.write(
-    `${JSON.stringify({ GB, TPS, seconds, log_mb: log / 1e6, committed, p50_ms, p99_ms, max_ms })}\n`,
+    `${JSON.stringify({ GB, TPS, seconds, log_mb: log / 1e6, committed, p50_ms, p99_ms, max_ms, ...locks })}\n`,
   )
 })
+
+/** How often writers were kept out, and for how long, as the manifest tells it. */
+function lockFacts(folder: string): Record<string, unknown> {
+  const [manifest] = globSync(`${folder}/*.manifest.json`)
+  const { engine_facts } = JSON.parse(readFileSync(String(manifest), 'utf8')) as { engine_facts: object }
+  return Object.fromEntries(Object.entries(engine_facts).filter(([name]) => name.startsWith('lock_')))
+}
