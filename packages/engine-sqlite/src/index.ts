@@ -62,6 +62,7 @@ export const adapter: EngineAdapter<SqliteConfig> = {
   types: ['full', 'incremental'],
   findFiles: findDatabases,
   merges: true,
+  opensFiles: ({ path }) => [path, `${path}-wal`],
   open: openEngine,
   // A restore reads an artifact and writes a target: the source's own path is not looked at.
   openForRestore: (context) => openEngine({ path: '' }, context),

@@ -41,7 +41,7 @@ export interface RuntimeOptions {
   /** The first task that is sure to come: its process, or its threads, start while the rest is opened. */
   readonly expects?: TaskName
   /** Whether it runs in this process; it must not touch a SQLite file that something else here may have open. */
-  readonly here?: boolean | ((config: LoadedConfig) => boolean)
+  readonly here?: boolean | ((config: LoadedConfig) => Promise<boolean>)
 }
 
 /** Configuration, catalog and adapters of a process. */
@@ -75,7 +75,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       : parseConfig(config_text, config_file, env, adapters)
   const { expects, here } = options
   // Its code comes while secrets are digested in another thread.
-  if (here === true) void import('./tasks/task-here.ts').catch(() => undefined)
+  if (here === true || typeof here === 'function') void import('./tasks/task-here.ts').catch(() => undefined)
   let config = await load()
   const level = LEVELS.has(env['SALVOR_LOG_LEVEL'] ?? '')
     ? (env['SALVOR_LOG_LEVEL'] as LogLevel)
@@ -95,7 +95,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     }),
   )
   let tasks: Tasks = forked
-  if (expects !== undefined && (typeof here === 'function' ? here(config) : here)) {
+  if (expects !== undefined && (typeof here === 'function' ? await here(config) : here)) {
     const { taskHere } = await import('./tasks/task-here.ts')
     tasks = opened.use(taskHere(expects, forked, { config: () => config, clock: systemClock, log }))
   } else if (expects !== undefined) forked.warmUp(expects)

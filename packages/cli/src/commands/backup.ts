@@ -1,4 +1,5 @@
 import { noSource } from '@salvor/policy/fleets'
+import { anyLiesIn } from '@salvor/runtime/lies-in'
 import { registerSources } from '@salvor/runtime/register-sources'
 import type { LoadedConfig } from '@salvor/runtime/config/loaded-config'
 import type { Runtime } from '@salvor/runtime/open-runtime'
@@ -20,8 +21,9 @@ export interface BackupOptions extends GlobalOptions {
 
 /** `salvor backup SOURCE`: exits by bytes and copies, never by the source's checks. */
 export async function backup(name: string, options: BackupOptions, signal: AbortSignal): Promise<Answer> {
-  // Of a SQLite file everything is read, and this process has one open: its catalog.
-  const inCommand = ({ settings }: LoadedConfig) => settings.sources.get(name)?.engine === 'postgres'
+  // This process has SQLite files open: its catalog's.
+  const inCommand = async (config: LoadedConfig) =>
+    config.settings.sources.has(name) && !(await anyLiesIn(config.settings.data_dir, config.filesOpenedFor(name)))
   await using runtime = await openForCommand(options, { expects: 'snapshot', here: inCommand })
   const { deps } = runtime
   const { sources, fleets } = deps.settings()

@@ -33,6 +33,8 @@ export interface LoadedConfig {
   openStore(name: string): Promise<Store>
   /** SOURCE_UNKNOWN for a name that is not in the file. */
   openEngine(source: string, context: EngineContext): Promise<Engine>
+  /** Those that a snapshot of the source opens in the process that asks for it. Throws SOURCE_UNKNOWN. */
+  filesOpenedFor(source: string): readonly string[]
   /** What the administrator of a source does once. Throws SOURCE_UNKNOWN. */
   setUp(source: string): readonly SetUpStep[]
   /** An engine that restores and proves only: for a source that the file no longer names, or names with another engine. */

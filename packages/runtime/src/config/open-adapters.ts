@@ -7,7 +7,10 @@ import type { Environment, LoadedConfig } from './loaded-config.ts'
 import type { Adapted } from './read-adapters.ts'
 import type { SourceBlock } from './read-sources.ts'
 
-type Openers = Pick<LoadedConfig, 'openStore' | 'openEngine' | 'setUp' | 'openEngineForRestore' | 'openChannel'>
+type Openers = Pick<
+  LoadedConfig,
+  'openStore' | 'openEngine' | 'filesOpenedFor' | 'setUp' | 'openEngineForRestore' | 'openChannel'
+>
 
 /** What opens the adapters of a configuration by name. Each call opens anew: the caller closes. */
 export function openers(
@@ -21,6 +24,11 @@ export function openers(
     const set = variables.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
     return { ...context, environment: Object.fromEntries(set) }
   }
+  const sourceOf = (source: string): SourceBlock => {
+    const found = sources.get(source)
+    if (!found) throw new SalvorError('SOURCE_UNKNOWN', { source })
+    return found
+  }
   return {
     async openStore(name: string): Promise<Store> {
       const store = stores.get(name)
@@ -28,14 +36,16 @@ export function openers(
       return store.adapter.open(name, store.config)
     },
     async openEngine(source: string, context: EngineContext): Promise<Engine> {
-      const found = sources.get(source)
-      if (!found) throw new SalvorError('SOURCE_UNKNOWN', { source })
-      return found.adapter.open(found.config, withVariables(context, found.adapter))
+      const { adapter, config } = sourceOf(source)
+      return adapter.open(config, withVariables(context, adapter))
+    },
+    filesOpenedFor(source: string): readonly string[] {
+      const { adapter, config } = sourceOf(source)
+      return adapter.opensFiles?.(config) ?? []
     },
     setUp(source: string): readonly SetUpStep[] {
-      const found = sources.get(source)
-      if (!found) throw new SalvorError('SOURCE_UNKNOWN', { source })
-      return found.adapter.setUp?.(found.config) ?? []
+      const { adapter, config } = sourceOf(source)
+      return adapter.setUp?.(config) ?? []
     },
     async openEngineForRestore(kind: string, context: EngineContext): Promise<Engine> {
       const adapter = await adapters.load('engine', kind)

@@ -278,6 +278,8 @@ export interface EngineAdapter<C = unknown> {
   readonly merges?: true
   /** Its snapshots keep nobody at the source waiting: a worker takes them behind its streams, and behind whatever else the machine does. */
   readonly gives_way?: true
+  /** Files that a snapshot opens in the process that asks for it: to close one drops every lock that the process holds on it. Absent: none. */
+  opensFiles?(this: void, config: C): readonly string[]
   /** Its sources can be asked to compress what they send (`EngineContext.compress_at_source`). */
   readonly compresses_at_source?: true
   /** A restore in place leaves what was there beside the target, under another name, until a person removes it. */
