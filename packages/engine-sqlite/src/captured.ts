@@ -69,7 +69,9 @@ async function capturedCopy(start: Held, work: Work): Promise<Route> {
   const capture = new Capture(new LogFollower(holder, wal, now), copy, page_size, work)
   await capture.begin()
   holder.tell({ command: 'thaw' })
-  site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: size })
+  const tell = (done_bytes: number): void =>
+    site.context.progress({ phase: 'copy aside', done_bytes, total_bytes: size })
+  tell(0)
   const stopped = new AbortController()
   const done = new AbortController()
   const copied = copy.run(AbortSignal.any([signal, stopped.signal])).finally(() => done.abort())
@@ -78,10 +80,12 @@ async function capturedCopy(start: Held, work: Work): Promise<Route> {
     while (!done.signal.aborted) {
       pace.begin()
       await capture.look()
+      tell(copy.copied)
       await pace.rest(AbortSignal.any([signal, done.signal]))
       if (signal.aborted) throw new SalvorError('INTERRUPTED', {}, signal.reason)
     }
     await copied
+    tell(size)
     const { at } = await capture.look()
     const same = await stat(found.path, { bigint: true }).catch(() => null)
     if (same?.ino !== file.ino || same.dev !== file.dev) throw new SalvorError('SOURCE_CHANGED', { source })

@@ -83,6 +83,11 @@ export class LiveCopy implements PageTaker, AsyncDisposable {
     this.#logs += 1
   }
 
+  /** Bytes that were copied, or shared. */
+  get copied(): number {
+    return this.#copied
+  }
+
   get isPaused(): boolean {
     return this.#gate !== null
   }

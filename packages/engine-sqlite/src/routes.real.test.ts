@@ -88,10 +88,14 @@ test('where no moment with all in the main file was found, a log that would outg
   await using sink = openFileSink(bench.path('copy.db'))
   // As if its copy took an hour.
   const hour = { wal_bytes: 60_000_000, copy_bytes_s: statSync(path).size / 3_600 }
-  const engine = openEngine({ path }, bench.context(), { ...LIMITS, ...hour, freeze_deadline_ms: 300 })
+  const context = bench.context()
+  const engine = openEngine({ path }, context, { ...LIMITS, ...hour, freeze_deadline_ms: 300 })
   const before = (await writer.stats()).committed
   const facts = await engine.snapshot(sink, never)
   expect(facts.engine_facts).toMatchObject({ route: 'captured' })
+  expect(Number(facts.engine_facts['lock_count'])).toBeGreaterThan(0)
+  const aside = context.reported.filter(({ phase }) => phase === 'copy aside')
+  expect([aside[0]?.done_bytes, aside.at(-1)?.done_bytes]).toEqual([0, aside[0]?.total_bytes])
   expect(assertInvariant(bench.path('copy.db')).transactions).toBeGreaterThanOrEqual(before)
   expect((await writer.stop()).errors).toBe(0)
 })
