@@ -5,6 +5,7 @@ import { assertUnchanged } from './raw-file.ts'
 import { copyPath, type Route, type Work } from './route.ts'
 import { assertRoom, copyToScratch, openSlices } from './scratch-copy.ts'
 import { instantOfTicks } from './site.ts'
+import { tellGrowth } from './tell-growth.ts'
 
 type Shared = ReportOf<'shared'>
 type Copied = Pick<Route, 'facts' | 'consistent_at' | 'lock_ms' | 'restarts'>
@@ -67,6 +68,7 @@ async function copyInSlices(work: Work): Promise<Copied & { readonly whole: bool
     longest = Math.max(longest, await free(work))
     await slices.store(offset)
     offset += limits.slice_bytes
+    site.context.progress({ phase: 'copy aside', done_bytes: Math.min(offset, size), total_bytes: size })
     const seen = { facts: shared.facts, consistent_at, lock_ms: longest, restarts }
     if (offset >= size) {
       // A start before this one may have left a longer copy.
@@ -95,6 +97,7 @@ async function copyAtOnce(work: Work, before: Copied): Promise<Copied> {
   const seen = await stat(found.path, { bigint: true })
   const inTime = AbortSignal.timeout(site.limits.hold_ms)
   const bytes = shared.facts.page_size * shared.facts.page_count
+  using _growth = tellGrowth(site.context, copyPath(site), bytes)
   const copied = copyToScratch(found.path, copyPath(site), bytes, AbortSignal.any([signal, inTime]))
   copied.catch(() => undefined)
   try {

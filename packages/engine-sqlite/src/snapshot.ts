@@ -16,6 +16,7 @@ import { sourceFailure } from './sqlite-failure.ts'
 import { startSqlite, type SqliteProcess } from './sqlite-process.ts'
 import { copyPath, pushRaw, rejectOnAbort, thousandths } from './route.ts'
 import type { Push, Pushed, Route, Work } from './route.ts'
+import { tellGrowth } from './tell-growth.ts'
 import { watchWal } from './wal-watch.ts'
 
 type Start = ReportOf<'frozen' | 'pinned' | 'journaled'>
@@ -129,7 +130,7 @@ async function copyPinned(start: ReportOf<'pinned'>, work: Work): Promise<Route>
   const bytes = start.facts.page_size * start.facts.page_count
   await assertRoom(site.context.scratch_dir, bytes)
   using watch = await watchWal(found.path, site.limits.wal_bytes, site.context.source)
-  site.context.progress({ phase: 'copy aside', done_bytes: 0, total_bytes: bytes })
+  using _growth = tellGrowth(site.context, copyPath(site), bytes)
   sqlite.tell({ command: 'copy' })
   await Promise.race([sqlite.next('copied'), watch.exceeded])
   sqlite.tell({ command: 'release' })
