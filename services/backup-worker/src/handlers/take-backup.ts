@@ -18,8 +18,10 @@ export const takeBackup: JobHandler<'take-backup'> = {
     const { type, retention_class } = run.params
     const { source, store } = wantedBackup(run.params, deps)
     const skip_unchanged = run.params.trigger === 'schedule'
+    // A mark is for the scheduled incrementals that come.
+    const isMarked = skip_unchanged || source.schedule.incremental !== undefined
     const [state_mark, known] = await Promise.all([
-      markState(deps, source),
+      isMarked ? markState(deps, source) : null,
       skip_unchanged && type === 'incremental' ? knownState(deps, source) : null,
     ])
     if (known !== null && state_mark !== null && known.marks.has(state_mark)) {
