@@ -2,8 +2,10 @@ import { type FSWatcher, statSync, watch } from 'node:fs'
 
 /** How often the files are looked at where nothing tells of a write, as on file systems without such events. */
 const LOOK_MS = 1_000
-/** After a write to the log; and how often it is asked whether that still goes on. */
-const SOON_MS = 100
+/** A log that was not written to for so long may have somebody waiting for us. */
+const SILENCE_MS = 75
+/** Between two questions whether it is still written to, where its time tells nothing. */
+const SHORTEST_MS = 40
 /** After a write to the main file, which is a checkpoint's: seldom, and somebody may be waiting. */
 const CHECKPOINT_MS = 25
 /** While a backup waits for a moment in which everything is in the main file. */
@@ -24,8 +26,9 @@ export class LookPace implements Disposable {
   #wasWritten = false
   /** The log is asked for by the clock, and not watched. */
   #isBusy = false
-  /** The log when it was asked for last. */
+  /** The log when it was asked for last, and when it would have been silent for long enough. */
   #log: string | null = null
+  #askAt = 0
   /** The main file was written to: when that is over, nothing tells. So it is looked again, ever later. */
   #againMs = LOOK_MS
   #begunAt = Number.NEGATIVE_INFINITY
@@ -57,7 +60,7 @@ export class LookPace implements Disposable {
 
   /** Until the next look is due, or the signal aborts. `withinMs`: one is due by then in any case. */
   async rest(signal: AbortSignal, withinMs: number = LOOK_MS): Promise<void> {
-    this.#latestAt = Math.min(this.#begunAt + this.#longestMs, performance.now() + Math.max(SOON_MS, withinMs))
+    this.#latestAt = Math.min(this.#begunAt + this.#longestMs, performance.now() + Math.max(SILENCE_MS, withinMs))
     const { promise: over, resolve } = Promise.withResolvers<void>()
     const end = (): void => resolve()
     let timer: NodeJS.Timeout | undefined
@@ -89,7 +92,7 @@ export class LookPace implements Disposable {
 
   #dueMs(): number {
     if (this.isAsked()) return ASIDE_MS
-    if (this.#isBusy) return Math.min(SOON_MS, this.#againMs)
+    if (this.#isBusy) return Math.min(Math.max(SHORTEST_MS, this.#askAt - Date.now()), this.#againMs)
     return Math.max(0, Math.min(this.#begunAt + this.#againMs, this.#latestAt) - performance.now())
   }
 
@@ -102,7 +105,7 @@ export class LookPace implements Disposable {
     if (goesOn) {
       this.#wasWritten = true
       this.#againMs = LOOK_MS
-      return performance.now() + SOON_MS > this.#latestAt
+      return performance.now() + SILENCE_MS > this.#latestAt
     }
     this.#isBusy = false
     if (this.#wasWritten) return true
@@ -140,7 +143,10 @@ export class LookPace implements Disposable {
 
   #logNow(): string | null {
     const file = statSync(`${this.#path}-wal`, { throwIfNoEntry: false })
-    return file === undefined ? null : `${file.ino} ${file.size} ${file.mtimeMs}`
+    if (file === undefined) return null
+    const now = Date.now()
+    this.#askAt = file.mtimeMs > now ? now + SILENCE_MS : file.mtimeMs + SILENCE_MS
+    return `${file.ino} ${file.size} ${file.mtimeMs}`
   }
 }
 
