@@ -1,8 +1,8 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry, type GaugeConfiguration } from 'prom-client'
 import type { Catalog } from '@salvor/shared/ports/catalog'
 import { catalogMetrics } from './catalog-metrics.ts'
 import type { DispatchObserver } from './dispatch/context.ts'
+import { watchLoopLag } from './loop-lag.ts'
 import type { Transport } from './queue/transport.ts'
 import { VERSION } from './version.ts'
 
@@ -24,12 +24,12 @@ const RUN_SECONDS = [0.1, 1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200]
 const DELAY_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60, 300]
 /** A scrape waits no longer for what a server far away says. */
 const COLLECT_MS = 2000
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
-  const delay = monitorEventLoopDelay({ resolution: 10 })
-  delay.enable()
+  defaultMetrics(registry)
+  const lag = watchLoopLag()
   const registers = [registry]
   const runs = new Counter({
     registers,
@@ -73,9 +73,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
     help: 'How late timers of this process were since the last look',
     labelNames: ['quantile'],
     collect() {
-      for (const quantile of [0.5, 0.99, 1])
-        this.set({ quantile: String(quantile) }, delay.percentile(quantile * 100) / 1e9)
-      delay.reset()
+      for (const quantile of [0.5, 0.99, 1]) this.set({ quantile: String(quantile) }, lag.quantile(quantile))
+      lag.reset()
     },
   })
   outboxMetrics(registers, options)
@@ -94,8 +93,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       },
     },
     relayed: (delayMs) => relay.observe(delayMs / 1000),
-    [Symbol.dispose]: () => void delay.disable(),
+    [Symbol.dispose]: () => lag[Symbol.dispose](),
   }
+}
+
+/** Those of every Node process, but for the delays of the loop: they come from a monitor that wakes the process a hundred times a second. */
+function defaultMetrics(register: Registry): void {
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LONGEST_TIMER_MS })
+  for (const what of ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'])
+    register.removeSingleMetric(`nodejs_eventloop_lag_${what}_seconds`)
 }
 
 /** Registers it: the registry keeps it alive, and asks it at each scrape. */

@@ -5,6 +5,7 @@ import { JOBS, type JobName } from '@salvor/shared/messages/jobs'
 import { SUBSCRIBERS } from '@salvor/shared/messages/subscribers'
 import type { Catalog, Cause } from '@salvor/shared/ports/catalog'
 import type { Log } from '@salvor/shared/ports/log'
+import type { ServiceName } from '@salvor/shared/vocabulary/service'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
 import type { CommittedWork } from './announce-commits.ts'
 import { committedMs } from './metrics.ts'
@@ -23,6 +24,8 @@ export interface RelayOptions {
   readonly transport: Transport | null
   /** Pools that a queue is kept for; a run of any other pool waits for the command that made it. */
   readonly pools: () => readonly string[]
+  /** Of this process. */
+  readonly services: readonly ServiceName[]
   /** Something is in the catalog that this process may have to fetch itself. */
   readonly wakePoller: () => void
   /** Milliseconds from commit to queue, for each event. */
@@ -70,9 +73,11 @@ export function outboxRelay(options: RelayOptions): OutboxRelay {
   })
   return {
     committed(done) {
-      if (done.events) services.add(done.service)
+      // Without queues, what this process does not handle itself waits for the next sweep: others see it when they poll.
+      const events = options.transport === null ? isHandledHere(done.events, options) : done.events.size > 0
+      if (events) services.add(done.service)
       if (done.runs) runs = true
-      work()
+      if (events || done.runs) work()
     },
     sweep() {
       services.add('any')
@@ -96,9 +101,13 @@ async function relayEvents(service: Cause['service'] | 'any', options: RelayOpti
     if (transport) await transport.sendEvents(rows.flatMap(messages))
     await catalog.markEventsSent(rows.map(({ id }) => id))
     for (const { id } of rows) options.onRelayed?.(Math.max(0, Date.now() - committedMs(id)))
-    if (!transport?.healthy) options.wakePoller()
+    if (!transport?.healthy && isHandledHere(new Set(rows.map(({ type }) => type)), options)) options.wakePoller()
     if (rows.length < PAGE) return
   }
+}
+
+function isHandledHere(types: ReadonlySet<EventType>, { services }: RelayOptions): boolean {
+  return [...types].some((type) => (SUBSCRIBERS[type] ?? []).some((service) => services.includes(service)))
 }
 
 function messages({ id, type }: { readonly id: string; readonly type: EventType }) {

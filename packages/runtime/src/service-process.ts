@@ -119,6 +119,7 @@ async function openParts(runtime: Runtime, options: ProcessOptions, opened: Asyn
     log,
     transport,
     pools: () => poolsOf(runtime),
+    services: options.definitions.map(({ name }) => name),
     wakePoller,
     onRelayed: (delayMs) => metrics.relayed(delayMs),
   })

@@ -3,9 +3,15 @@ export type Side = 'read' | 'write'
 
 export type Request =
   | { readonly op: 'open'; readonly path: string }
-  | { readonly op: 'query'; readonly side: Side; readonly sql: string; readonly parameters: readonly unknown[] }
+  /** `before`: what goes before it, whose answers nobody needs. The first that fails is the answer, and what follows is not done. */
+  | ({ readonly op: 'query'; readonly side: Side; readonly before: readonly Statement[] } & Statement)
   | { readonly op: 'rollback'; readonly side: Side }
   | { readonly op: 'close' }
+
+export interface Statement {
+  readonly sql: string
+  readonly parameters: readonly unknown[]
+}
 
 export interface Answer {
   /** Names once and values in their order: objects would carry every name with every row from thread to thread. */

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads'
 import Database from 'better-sqlite3'
-import type { Answer, Posted, Reply, Request, Side } from './messages.ts'
+import type { Answer, Posted, Reply, Request, Side, Statement } from './messages.ts'
 
 // Runs in the worker thread: SQLite is synchronous, so a slow disk holds up this thread and not the service.
 
@@ -18,7 +18,9 @@ function serve(request: Request): Answer {
   if (request.op === 'open') return open(request.path)
   if (request.op === 'close') return close()
   const connection = sideOf(request.side)
-  return request.op === 'rollback' ? rollback(connection.database) : query(connection, request.sql, request.parameters)
+  if (request.op === 'rollback') return rollback(connection.database)
+  for (const statement of request.before) query(connection, statement)
+  return query(connection, request)
 }
 
 function open(path: string): Answer {
@@ -54,7 +56,7 @@ function sideOf(side: Side): Connection {
   return connections[side]
 }
 
-function query(connection: Connection, sql: string, parameters: readonly unknown[]): Answer {
+function query(connection: Connection, { sql, parameters }: Statement): Answer {
   const statement = prepared(connection, sql)
   if (!statement.reader) return { ...NOTHING, changes: statement.run(...parameters).changes }
   const columns = statement.columns().map((column) => column.name)

@@ -133,6 +133,7 @@ class LogStream implements AsyncDisposable {
   }
 
   async #turn(): Promise<void> {
+    const begunAt = performance.now()
     const { now } = this.#scene.site.context
     const wasWritten = this.#parts.pace.begin()
     const before = now()
@@ -144,7 +145,7 @@ class LogStream implements AsyncDisposable {
     else await this.#look()
     if (still && !this.#isSettled && performance.now() >= this.#settleAt) await this.#settle()
     if (this.#logBytes > this.#scene.site.limits.log_frames * this.#parts.page_size && this.#hold) await this.#shorten()
-    this.#flush()
+    this.#flush(begunAt)
     this.#tell()
   }
 
@@ -198,13 +199,13 @@ class LogStream implements AsyncDisposable {
     this.#settleAt = performance.now() + SETTLE_MS
   }
 
-  #flush(): void {
-    const due = performance.now() - this.#flushedAt >= this.#scene.request.every_ms - EARLY_MS
+  #flush(lookedAt: number): void {
+    const due = lookedAt - this.#flushedAt >= this.#scene.request.every_ms - EARLY_MS
     if (this.#pending.isEmpty || !due || this.#storer.isBusy) return
     const { page_size } = this.#parts
     const set = this.#pending
     this.#pending = this.#fresh()
-    this.#flushedAt = performance.now()
+    this.#flushedAt = lookedAt
     const instants = { from_at: this.#from ?? this.#at, to_at: this.#at }
     const counts = { page_size, page_count: set.page_count, pages: set.count() }
     this.#from = null
@@ -283,7 +284,9 @@ class LogStream implements AsyncDisposable {
   }
 
   async #rest(): Promise<void> {
-    await this.#parts.pace.rest(this.#signal)
+    const isWaiting = !this.#pending.isEmpty && !this.#storer.isBusy
+    const dueMs = this.#flushedAt + this.#scene.request.every_ms - performance.now()
+    await this.#parts.pace.rest(this.#signal, isWaiting ? dueMs : undefined)
     if (this.#signal.aborted) throw new SalvorError('INTERRUPTED', {}, this.#signal.reason)
   }
 

@@ -2,10 +2,10 @@ import { type FSWatcher, statSync, watch } from 'node:fs'
 
 /** How often the files are looked at where nothing tells of a write, as on file systems without such events. */
 const LOOK_MS = 1_000
-/** After a write to the log; and how often it is asked whether that still goes on. */
-const SOON_MS = 100
-/** Between two looks while the log is written to all the time: nobody waits for them then. */
-const WRITTEN_MS = 500
+/** A log that was not written to for so long may have somebody waiting for us. */
+const SILENCE_MS = 75
+/** Between two questions whether it is still written to, where its time tells nothing. */
+const SHORTEST_MS = 40
 /** After a write to the main file, which is a checkpoint's: seldom, and somebody may be waiting. */
 const CHECKPOINT_MS = 25
 /** While a backup waits for a moment in which everything is in the main file. */
@@ -14,20 +14,25 @@ const ASIDE_MS = 2
 /**
  * When the log is looked at next: soon after either file was written to. A checkpoint of the application that wants to begin the log anew (RESTART,
  * TRUNCATE) keeps writers out until no snapshot is older than its last frame, and then until none was begun before all frames were in
- * the main file; each time it waits for our next look. So it is looked again soon after the log was written to last, and seldom while
- * it is written to. The kernel tells of one write for each look, not of every one.
+ * the main file; each time it waits for our next look. So it is looked again as soon as nobody writes to the log any more, and seldom while
+ * it is written to: nobody waits for us then. The kernel tells of the first write; whether others follow is asked.
  */
 export class LookPace implements Disposable {
   readonly #path: string
   readonly #longestMs: number
   #ofLog: FSWatcher | null = null
   #ofMain: FSWatcher | null = null
+  /** Either file was written to since the last look. */
   #wasWritten = false
-  /** The log when it was written to, or asked for, last. Null: a write to the main file brings the next look. */
+  /** The log is asked for by the clock, and not watched. */
+  #isBusy = false
+  /** The log when it was asked for last, and when it would have been silent for long enough. */
   #log: string | null = null
+  #askAt = 0
   /** The main file was written to: when that is over, nothing tells. So it is looked again, ever later. */
   #againMs = LOOK_MS
   #begunAt = Number.NEGATIVE_INFINITY
+  #latestAt = 0
   #hurry: (() => void) | null = null
   /** A backup asks for looks without a pause. */
   isAsked: () => boolean = () => false
@@ -41,41 +46,37 @@ export class LookPace implements Disposable {
   begin(): boolean {
     const wasWritten = this.#wasWritten
     this.#wasWritten = false
-    this.#log = null
     this.#begunAt = performance.now()
     this.#againMs = Math.min(2 * this.#againMs, LOOK_MS)
-    this.#ofLog ??= this.#watch(`${this.#path}-wal`, () => {
-      this.#ofLog = closed(this.#ofLog)
-      this.#log = this.#logNow()
-      this.#written()
-    })
+    if (this.#isBusy) this.#log = this.#logNow()
+    else this.#watchLog()
     this.#ofMain ??= this.#watch(this.#path, () => {
+      this.#ofMain = closed(this.#ofMain)
       this.#againMs = CHECKPOINT_MS
-      this[Symbol.dispose]()
-      this.#log = null
       this.#written()
     })
     return wasWritten
   }
 
-  /** Until the next look is due, or the signal aborts. */
-  async rest(signal: AbortSignal): Promise<void> {
+  /** Until the next look is due, or the signal aborts. `withinMs`: one is due by then in any case. */
+  async rest(signal: AbortSignal, withinMs: number = LOOK_MS): Promise<void> {
+    this.#latestAt = Math.min(this.#begunAt + this.#longestMs, performance.now() + Math.max(SILENCE_MS, withinMs))
     const { promise: over, resolve } = Promise.withResolvers<void>()
     const end = (): void => resolve()
-    const due = (): void => (this.#isWritten() ? hurry(SOON_MS) : end())
     let timer: NodeJS.Timeout | undefined
-    const hurry = (ms = this.#dueMs()): void => {
+    const wait = (ms = this.#dueMs()): void => {
       clearTimeout(timer)
       timer = setTimeout(due, ms)
     }
-    const asked = (): void => hurry()
-    this.#hurry = asked
+    const due = (): void => (this.#isDue() ? end() : wait())
+    const hurry = (): void => wait()
+    this.#hurry = hurry
     signal.addEventListener('abort', end, { once: true })
     if (signal.aborted) end()
-    else hurry()
+    else wait()
     await over
     clearTimeout(timer)
-    if (this.#hurry === asked) this.#hurry = null
+    if (this.#hurry === hurry) this.#hurry = null
     signal.removeEventListener('abort', end)
   }
 
@@ -91,8 +92,34 @@ export class LookPace implements Disposable {
 
   #dueMs(): number {
     if (this.isAsked()) return ASIDE_MS
-    const wait = Math.min(this.#wasWritten ? SOON_MS : LOOK_MS, this.#againMs, this.#longestMs)
-    return Math.max(0, this.#begunAt + wait - performance.now())
+    if (this.#isBusy) return Math.min(Math.max(SHORTEST_MS, this.#askAt - Date.now()), this.#againMs)
+    return Math.max(0, Math.min(this.#begunAt + this.#againMs, this.#latestAt) - performance.now())
+  }
+
+  /** Asked when a wait is over. */
+  #isDue(): boolean {
+    if (!this.#isBusy || this.isAsked()) return true
+    const before = this.#log
+    this.#log = this.#logNow()
+    const goesOn = this.#log !== null && this.#log !== before
+    if (goesOn) {
+      this.#wasWritten = true
+      this.#againMs = LOOK_MS
+      return performance.now() + SILENCE_MS > this.#latestAt
+    }
+    this.#isBusy = false
+    if (this.#wasWritten) return true
+    this.#watchLog()
+    // What came before it was watched.
+    if (this.#logNow() !== this.#log) this.#written()
+    return false
+  }
+
+  #watchLog(): void {
+    this.#ofLog ??= this.#watch(`${this.#path}-wal`, () => {
+      this.#ofLog = closed(this.#ofLog)
+      this.#written()
+    })
   }
 
   #watch(path: string, onWrite: () => void): FSWatcher | null {
@@ -108,22 +135,18 @@ export class LookPace implements Disposable {
 
   #written(): void {
     this.#wasWritten = true
-    this.hurry()
-  }
-
-  /** Whether the log was written to since that was asked, and the next look has time. */
-  #isWritten(): boolean {
-    const before = this.#log
-    if (before === null || this.isAsked()) return false
-    const longest = Math.min(WRITTEN_MS, this.#longestMs)
-    if (performance.now() - this.#begunAt + SOON_MS > longest) return false
+    this.#isBusy = true
     this.#log = this.#logNow()
-    return this.#log !== null && this.#log !== before
+    this.#ofLog = closed(this.#ofLog)
+    this.hurry()
   }
 
   #logNow(): string | null {
     const file = statSync(`${this.#path}-wal`, { throwIfNoEntry: false })
-    return file === undefined ? null : `${file.ino} ${file.size} ${file.mtimeMs}`
+    if (file === undefined) return null
+    const now = Date.now()
+    this.#askAt = file.mtimeMs > now ? now + SILENCE_MS : file.mtimeMs + SILENCE_MS
+    return `${file.ino} ${file.size} ${file.mtimeMs}`
   }
 }
 
