@@ -1,4 +1,4 @@
-import { stat, statfs } from 'node:fs/promises'
+import { realpath, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { FileIdentity } from '../child/messages.ts'
 import { LOCAL_FILE_SYSTEMS } from '../state-mark.ts'
@@ -29,8 +29,12 @@ export class FilesWatch {
     if (isWritten && performance.now() - this.#lookedAt < NAME_MS) return false
     this.#lookedAt = performance.now()
     const now = BigInt(Math.floor(nowMs)) * 1_000_000n
-    const looks = await Promise.all(this.#paths.map((path) => stat(path, { bigint: true }).catch(() => null)))
-    this.isReplaced = looks[0]?.ino !== this.#file.ino || looks[0].dev !== this.#file.dev
+    const [path] = this.#paths
+    const own = realpath(path).catch(() => null)
+    const looks = await Promise.all(this.#paths.map((name) => stat(name, { bigint: true }).catch(() => null)))
+    // Moved, and a link left in its place: the same file, but whoever opens it by that link has its log beside it, elsewhere.
+    const isElsewhere = (await own) !== path
+    this.isReplaced = isElsewhere || looks[0]?.ino !== this.#file.ino || looks[0].dev !== this.#file.dev
     const seen = looks
       .map((file) => file && `${file.dev}:${file.ino}:${file.size}:${file.mtimeNs}:${file.ctimeNs}`)
       .join(' ')

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
-import { epochMicros, shifted, type Instant } from '@salvor/shared/vocabulary/instant'
+import { epochMicros, type Instant, laterOf, shifted } from '@salvor/shared/vocabulary/instant'
 import type { FileIdentity } from '../child/messages.ts'
 import type { Found, Site } from '../site.ts'
 import { sourceFailure } from '../sqlite-failure.ts'
@@ -74,8 +74,8 @@ class LogStream implements AsyncDisposable {
   #pending: PendingSet
   /** State before the first change in `pending`. */
   #from: Instant | null = null
-  /** Of the last look. */
-  #at: Instant = ''
+  /** Of the last look; none is before what an earlier run stored, though the clock may have been set back since. */
+  #at: Instant
   #logBytes = 0
   #base = ''
   #flushedAt = Number.NEGATIVE_INFINITY
@@ -89,6 +89,7 @@ class LogStream implements AsyncDisposable {
     this.#scene = scene
     this.#parts = parts
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
+    this.#at = scene.request.resume?.to_at ?? ''
     this.#storer = new SetStorer(scene.sink, this.#signal)
     this.#watch = new FilesWatch(scene.found.path, parts.file)
     this.#pending = this.#fresh()
@@ -140,7 +141,7 @@ class LogStream implements AsyncDisposable {
     const still = (await this.#watch.isStill(nowMs, wasWritten)) && !this.#parts.aside.asked
     if (this.#watch.isReplaced) throw new SalvorError('SOURCE_CHANGED', { source: this.#scene.site.context.source })
     // Until it is settled, a snapshot may be in the way of a checkpoint that goes on without writing anything.
-    if (still && this.#isSettled) this.#at = before
+    if (still && this.#isSettled) this.#at = laterOf(before, this.#at)
     else await this.#look()
     if (still && !this.#isSettled && performance.now() >= this.#settleAt) await this.#settle()
     if (this.#logBytes > this.#scene.site.limits.log_frames * this.#parts.page_size && this.#hold) await this.#shorten()
@@ -201,12 +202,11 @@ class LogStream implements AsyncDisposable {
   #flush(): void {
     const due = performance.now() - this.#flushedAt >= this.#scene.request.every_ms - EARLY_MS
     if (this.#pending.isEmpty || !due || this.#storer.isBusy) return
-    const { page_size } = this.#parts
     const set = this.#pending
     this.#pending = this.#fresh()
     this.#flushedAt = performance.now()
     const instants = { from_at: this.#from ?? this.#at, to_at: this.#at }
-    const counts = { page_size, page_count: set.page_count, pages: set.count() }
+    const counts = { page_size: set.page_size, page_count: set.page_count, pages: set.count() }
     this.#from = null
     this.#storer.store(set, {
       base: this.#base,
@@ -233,15 +233,16 @@ class LogStream implements AsyncDisposable {
     for (let refused: string | null = null; ;) {
       const base: ParentBackup = await this.#meanwhile(newBase(sink, refused, this.#signal))
       await this.#restartPending()
-      const position = this.#position()
+      const wish = { base, before: null, lost, position: this.#position(), not_before: this.#at }
       try {
-        await using scanned = await this.#meanwhile(scanSet(site, { base, before: null, lost, position }, this.#signal))
+        await using scanned = await this.#meanwhile(scanSet(site, wish, this.#signal))
         if (scanned.pages * this.#parts.page_size > LARGEST_SET) throw new TooMuch()
         const tell = (trouble: SalvorError): void =>
           sink.progress({ method: 'log', covered_until: null, log_bytes: this.#logBytes, trouble })
         await this.#meanwhile(untilStored(() => scanned.store(sink), this.#signal, tell))
         this.#signal.throwIfAborted()
         this.#base = base.id
+        this.#at = laterOf(scanned.at, this.#at)
         await this.#look()
         this.#from = scanned.at
         this.#storer.continueFrom(scanned.at)
