@@ -11,6 +11,7 @@ import { FilesWatch } from './files-watch.ts'
 import { LogFollower, type Look } from './log-follower.ts'
 import { startFollower } from './log-helper.ts'
 import { LookPace } from './look-pace.ts'
+import { meanwhile } from './meanwhile.ts'
 import { newBase } from './new-base.ts'
 import { LARGEST_SET, PendingSet, TooMuch } from './pending-set.ts'
 import { scanSet } from './scan-set.ts'
@@ -81,6 +82,7 @@ class LogStream implements AsyncDisposable {
   #flushedAt = Number.NEGATIVE_INFINITY
   #settleAt = 0
   #isSettled = false
+  #isQuiet = false
   #hold = true
   #files = 0
   #running: Promise<unknown> = Promise.resolve()
@@ -91,7 +93,7 @@ class LogStream implements AsyncDisposable {
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
     this.#at = scene.request.resume?.to_at ?? ''
     this.#storer = new SetStorer(scene.sink, this.#signal)
-    this.#watch = new FilesWatch(scene.found.path, parts.file)
+    this.#watch = new FilesWatch(scene.site.context.source, scene.found.path, parts.file)
     this.#pending = this.#fresh()
   }
 
@@ -139,10 +141,12 @@ class LogStream implements AsyncDisposable {
     const before = now()
     const nowMs = Number(epochMicros(before) / 1000n)
     const still = (await this.#watch.isStill(nowMs, wasWritten)) && !this.#parts.aside.asked
-    if (this.#watch.isReplaced) throw new SalvorError('SOURCE_CHANGED', { source: this.#scene.site.context.source })
     // Until it is settled, a snapshot may be in the way of a checkpoint that goes on without writing anything.
     if (still && this.#isSettled) this.#at = laterOf(before, this.#at)
-    else await this.#look()
+    else {
+      await this.#look()
+      await this.#watch.assertUntouched(this.#isQuiet)
+    }
     if (still && !this.#isSettled && performance.now() >= this.#settleAt) await this.#settle()
     if (this.#logBytes > this.#scene.site.limits.log_frames * this.#parts.page_size && this.#hold) await this.#shorten()
     this.#flush()
@@ -154,7 +158,8 @@ class LogStream implements AsyncDisposable {
     return this.#took(async () => ({ look: await this.#parts.follower.look(this.#pending, this.#hold), whole: false }))
   }
 
-  #reset(): Promise<boolean> {
+  async #reset(): Promise<boolean> {
+    await this.#watch.assertSame()
     return this.#took(() => this.#parts.follower.reset(this.#pending))
   }
 
@@ -166,6 +171,7 @@ class LogStream implements AsyncDisposable {
     if (wasEmpty && !this.#pending.isEmpty && this.#from === null) this.#from = before
     if (look !== null) this.#saw(look)
     if (look?.changed === true) this.#isSettled = false
+    if (look !== null) this.#isQuiet = look.moved && !look.changed
     if (this.#pending.bytes > LARGEST_SET) throw new TooMuch()
     return whole
   }
@@ -263,24 +269,12 @@ class LogStream implements AsyncDisposable {
     await before[Symbol.asyncDispose]()
   }
 
-  /** Goes on to read the log until the work is done. */
-  async #meanwhile<T>(work: Promise<T>): Promise<T> {
-    const done = new AbortController()
-    const ended = work.finally(() => done.abort())
-    ended.catch(() => undefined)
-    try {
-      while (!done.signal.aborted) {
-        await Promise.race([this.#rest(), ended.catch(() => undefined)])
-        if (done.signal.aborted) break
-        this.#parts.pace.begin()
-        await this.#look()
-      }
-    } catch (error) {
-      this.#stop.abort()
-      await ended.catch(() => undefined)
-      throw error
+  #meanwhile<T>(work: Promise<T>): Promise<T> {
+    const look = async (): Promise<void> => {
+      this.#parts.pace.begin()
+      await this.#look()
     }
-    return ended
+    return meanwhile(work, { rest: () => this.#rest(), look, stop: () => this.#stop.abort() })
   }
 
   async #rest(): Promise<void> {

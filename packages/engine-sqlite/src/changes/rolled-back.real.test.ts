@@ -24,7 +24,7 @@ async function leftAlone(bench: Bench, midway: (path: string) => Promise<void> |
   await application.exec(`PRAGMA wal_checkpoint(RESTART); INSERT INTO marks VALUES ('first')`)
   await sink.backup()
   await using stream = startStream(bench, path, sink)
-  await until('a first set', () => sink.sets.length > 0)
+  await until('a first set', () => sink.sets.length > 0, 60_000)
   await application.exec('INSERT INTO other VALUES (2)')
   await caughtUp(sink)
   await midway(path)
@@ -47,7 +47,7 @@ async function followedFurther(bench: Bench, { path, sink }: Away, application: 
   expect(sink.sets.some(({ lost }) => lost !== null)).toBe(true)
 }
 
-test('a database that was rolled back in place, with its log, begins a new line even if the log began anew just then', async () => {
+test.concurrent('a database that was rolled back in place, with its log, begins a new line even if the log began anew just then', async () => {
   using bench = openBench()
   const ends = ['', '-wal'] as const
   const away = await leftAlone(bench, (path) => {
@@ -62,7 +62,7 @@ test('a database that was rolled back in place, with its log, begins a new line 
   await followedFurther(bench, away, application)
 })
 
-test('a log whose first frame did not outlive a power cut is not one that began anew', async () => {
+test.concurrent('a log whose first frame did not outlive a power cut is not one that began anew', async () => {
   using bench = openBench()
   const away = await leftAlone(bench, () => undefined)
   const { path } = away
