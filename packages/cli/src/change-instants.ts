@@ -1,8 +1,8 @@
 import { changeGaps, changeLines } from '@salvor/policy/change-line'
 import { type ChangesPlan, planChanges } from '@salvor/policy/changes-plan'
 import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
-import { changesInput, gatherChangeFacts } from '@salvor/runtime/change-facts'
-import { planChangesOf } from '@salvor/runtime/plan-changes-of'
+import { type ChangeRange, changesInput } from '@salvor/runtime/change-facts'
+import { changeFactsBetween, planChangesOf } from '@salvor/runtime/plan-changes-of'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
@@ -20,13 +20,14 @@ export async function changedPoint(
   return pointOf(await planChangesOf(deps, { source, target, backup_id: null }, store))
 }
 
-/** Null: no change set stands on a backup that can be read. */
+/** Those of a time at least. Null: no change set stands on a backup that can be read. */
 export async function changeInstants(
   { deps }: Runtime,
   source: string,
   store: string | null,
+  span: ChangeRange,
 ): Promise<RecoveryInstants | null> {
-  const facts = await gatherChangeFacts(deps, source, store)
+  const facts = await changeFactsBetween(deps, source, store, span)
   const lines = changeLines(facts)
   const latest = lines.map(({ latest_at }) => latest_at).toSorted()
   if (latest.length === 0) return null

@@ -1,3 +1,4 @@
+import { noSource } from '@salvor/policy/fleets'
 import { parseInstant } from '@salvor/policy/instant-text'
 import { pointAt, type RestorePoint, restorePoints } from '@salvor/policy/restore-points'
 import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
@@ -49,7 +50,8 @@ export async function choosePoint(
   if (backup !== undefined) return named(runtime, backup)
   const points = await pointsOf(runtime, what)
   if (points === null) {
-    if (at !== undefined) throw new SalvorError('SOURCE_UNKNOWN', { source: what })
+    const { fleets } = runtime.deps.settings()
+    if (at !== undefined || fleets?.has(what)) throw noSource(what, fleets)
     return named(runtime, what)
   }
   if (at === undefined) return points.at(-1)!

@@ -1,4 +1,5 @@
 import { newestStateFirst } from '@salvor/policy/chain'
+import { noSource } from '@salvor/policy/fleets'
 import { bestCopies } from '@salvor/policy/copies'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -30,7 +31,8 @@ export async function chosenBackup(
   )
   if (readable) return readable
   if (ofSource.length > 0) throw new SalvorError('NO_GOOD_COPY', { backup: `any backup of ${what}` })
-  if (runtime.deps.settings().sources.has(what))
-    throw new SalvorError('BACKUP_UNKNOWN', { backup: `source ${what} (it has none yet)` })
+  const { sources, fleets } = runtime.deps.settings()
+  if (fleets?.has(what)) throw noSource(what, fleets)
+  if (sources.has(what)) throw new SalvorError('BACKUP_UNKNOWN', { backup: `source ${what} (it has none yet)` })
   return catalog.backup(what)
 }

@@ -7,7 +7,10 @@ export function addLooking(program: Command): void {
   const open = program
     .command('open <source-or-backup>')
     .description('ask a backup by SQL: of SQLite without restoring it, of PostgreSQL a copy in the sandbox')
-    .option('--at <time>', 'the newest state that is not after that instant (default: the newest of all)')
+    .option(
+      '--at <time>',
+      'the newest state that is not after that instant; `latest`: the newest stored (default: the newest backup)',
+    )
     .option('--backup <backup>', 'a certain one')
     .option('--from <store>', `which copy to read (default: the best): ${STORE}`)
     .option('--keys <file>', 'keyring or recovery key that opens it')

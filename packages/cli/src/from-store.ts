@@ -126,5 +126,7 @@ export function unreadableIn(runtime: Runtime | StoreRuntime): StoreRuntime['unr
 }
 
 export function unreadableLines(unreadable: StoreRuntime['unreadable']): string[] {
-  return unreadable.map(({ key, error }) => `${pc.yellow('!')} ${key}: ${error.message}`)
+  return unreadable.map(({ key, error: { message } }) => {
+    return `${pc.yellow('!')} ${message.startsWith(key) ? message : `${key}: ${message}`}`
+  })
 }

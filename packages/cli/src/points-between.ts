@@ -1,6 +1,8 @@
+import { noSource } from '@salvor/policy/fleets'
 import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { instantTyped, pointsOf } from './choose-point.ts'
 import type { RecoveryInstants } from './recovery-instants.ts'
 
@@ -8,8 +10,11 @@ import type { RecoveryInstants } from './recovery-instants.ts'
 const MOST_INSTANTS = 500
 
 export interface Span {
-  readonly since?: string
-  readonly until?: string
+  readonly since?: Instant
+  readonly until?: Instant
+}
+
+export interface PointsWanted extends Span {
   /** Each instant of a change set, too, where they are not too many. */
   readonly every: boolean
 }
@@ -21,17 +26,25 @@ export interface PointsBetween {
   readonly left_out: number
 }
 
+/** What was typed. USAGE. */
+export function spanTyped(runtime: Runtime, { since, until }: { since?: string; until?: string }): Span {
+  const from = since === undefined ? undefined : instantTyped(runtime, '--since', since, 'find-change')
+  const to = until === undefined ? undefined : instantTyped(runtime, '--until', until, 'find-change')
+  if (from !== undefined && to !== undefined && from > to)
+    throw new SalvorError('USAGE', { reason: '--since is after --until', command: 'find-change' })
+  return { ...(from !== undefined && { since: from }), ...(to !== undefined && { until: to }) }
+}
+
 /** The restore points of a time, with its very ends where WAL or change sets reach them. SOURCE_UNKNOWN, USAGE, and those of `pointsOf`. */
 export async function pointsBetween(
   runtime: Runtime,
   source: string,
-  { since, until, every }: Span,
+  { since, until, every }: PointsWanted,
   instants: RecoveryInstants | null,
 ): Promise<PointsBetween> {
   const points = await pointsOf(runtime, source)
-  if (points === null) throw new SalvorError('SOURCE_UNKNOWN', { source })
-  const from = since === undefined ? null : instantTyped(runtime, '--since', since, 'find-change')
-  const to = until === undefined ? null : instantTyped(runtime, '--until', until, 'find-change')
+  if (points === null) throw noSource(source, runtime.deps.settings().fleets)
+  const [from, to] = [since ?? null, until ?? null]
   const between = points.filter(({ at }) => (from === null || from <= at) && (to === null || at <= to))
   const first = from === null ? null : (instants?.at(from) ?? null)
   const last = instants?.at(to === null || to > instants.latest ? instants.latest : to) ?? null

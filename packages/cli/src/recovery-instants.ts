@@ -2,7 +2,7 @@ import { planRecovery } from '@salvor/policy/recovery-plan'
 import { recoveryWindow } from '@salvor/policy/recovery-window'
 import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
 import type { Runtime } from '@salvor/runtime/open-runtime'
-import { hasChangeSets } from '@salvor/runtime/change-facts'
+import { type ChangeRange, hasChangeSets } from '@salvor/runtime/change-facts'
 import { gatherRecoveryFacts, recoveryInput } from '@salvor/runtime/recovery-facts'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import { elapsedMs, shifted, type Instant } from '@salvor/shared/vocabulary/instant'
@@ -19,15 +19,16 @@ export interface RecoveryInstants {
   between(before: Instant, after: Instant, resolutionMs: number): Instant | null
 }
 
-/** Null: neither WAL nor change sets of the source are stored. */
+/** `span`: no others are asked for. Null: neither WAL nor change sets of the source are stored. */
 export async function recoveryInstants(
   runtime: Runtime,
   source: string,
   store: string | null,
   signal: AbortSignal,
+  span: ChangeRange = {},
 ): Promise<RecoveryInstants | null> {
   const { deps } = runtime
-  if (await hasChangeSets(deps, source)) return changeInstants(runtime, source, store)
+  if (await hasChangeSets(deps, source)) return changeInstants(runtime, source, store, span)
   const first = await deps.catalog.wal({ source })[Symbol.asyncIterator]().next()
   if (first.done) return null
   const facts = await gatherRecoveryFacts(deps, source, store, signal)

@@ -26,7 +26,7 @@ export function noSource(source: string, fleets: Fleets): SalvorError {
   const name = fleetOf(source, fleets)
   const fleet = fleets?.get(name ?? source)
   if (name === null && fleet?.unread === null) {
-    const reason = `${source} stands for ${fleet.found} files, each a source of its own: name one`
+    const reason = `${source} stands for ${fleet.found} files, each a source of its own: name one of those that salvor status lists`
     return new SalvorError('USAGE', { reason, command: 'status' })
   }
   if (!fleet || (fleet.unread === null && fleet.found > 0)) return new SalvorError('SOURCE_UNKNOWN', { source })

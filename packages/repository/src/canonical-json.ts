@@ -3,6 +3,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ErrorCode } from '@salvor/shared/errors/codes'
 import type { KeyRing } from '@salvor/shared/ports/keyring'
 import { sha256 } from './hash.ts'
+import { sourceOf } from './read-object.ts'
 
 /** Largest signed document: a manifest, a key file or a claim. */
 export const MAX_DOCUMENT_BYTES = 65_536
@@ -50,7 +51,8 @@ export function readDocument<T extends object>(
   keyring: KeyRing,
   code: ErrorCode,
 ): Signed<T> {
-  const invalid = (reason: string, cause?: unknown) => new SalvorError(code, { key, reason, source: key }, cause)
+  const invalid = (reason: string, cause?: unknown) =>
+    new SalvorError(code, { key, reason, source: sourceOf(key) }, cause)
   if (bytes.length > MAX_DOCUMENT_BYTES) throw invalid(`larger than ${MAX_DOCUMENT_BYTES} bytes`)
   let body: T
   let signature: z.infer<typeof Signature>

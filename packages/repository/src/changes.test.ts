@@ -130,3 +130,13 @@ test('a store that takes content and refuses documents for a while is not filled
   expect(await tries({ piece: { ...PIECE, to_at: '2025-11-27T20:39:32.294774Z' } })).toBe(13)
   expect((await all(store)).map(({ error }) => error)).toEqual([null, null])
 })
+
+test('a damaged document is told with the source that it belongs to, by which another copy is found', async () => {
+  const store = new MemoryStore()
+  const source = 'tenants/a.db'
+  await writeChanges(request(store, { source }), never)
+  store.flip(`${source}/changes/${ID}/${NAME}.json`, 40)
+  const [found] = await all(store)
+  expect(found?.error?.code).toBe('ARTIFACT_CORRUPT')
+  expect(found?.error?.hint).toBe(`another copy may be good: salvor list ${source}; then salvor backup ${source}`)
+})

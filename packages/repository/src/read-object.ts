@@ -1,6 +1,9 @@
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Store } from '@salvor/shared/ports/store'
 
+/** Objects lie in the source's folder, or in one of these in it. */
+const BELOW_A_SOURCE = /\/(?:changes\/[^/]+\/|wal\/(?:[^/]+\/)?|claims\/)?[^/]+$/
+
 /** A small object, whole. One that is larger than `limit` is refused before it is in memory: ARTIFACT_CORRUPT. */
 export async function readObject(store: Store, key: string, limit: number, signal: AbortSignal): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -14,7 +17,7 @@ export async function readObject(store: Store, key: string, limit: number, signa
   return Buffer.concat(chunks, size)
 }
 
-/** For the hint of an error: what stands before the last slash. */
+/** For the hint of an error: the source that an object belongs to. */
 export function sourceOf(key: string): string {
-  return key.slice(0, Math.max(0, key.lastIndexOf('/')))
+  return key.replace(BELOW_A_SOURCE, '')
 }

@@ -13,12 +13,7 @@ export async function hasChangeSets(deps: Deps, source: string): Promise<boolean
   return isFollowed || (await deps.catalog.lastChangeSet(source)) !== null
 }
 
-/** What a source can be restored to by its backups and change sets, by the catalog alone. `from`: the store to read from where it has the set. */
-export async function gatherChangeFacts(deps: Deps, source: string, from: string | null): Promise<ChangeFacts> {
-  return { ...(await carriersOf(deps, source)), sets: await changeSetsOf(deps, source, from) }
-}
-
-/** The same without the sets. */
+/** What a source can be restored to, by the catalog alone, without its change sets. */
 export async function carriersOf(deps: Deps, source: string): Promise<Omit<ChangeFacts, 'sets'>> {
   const stream = (await deps.catalog.changeStreams()).find((state) => state.source === source) ?? null
   return { bases: await basesOf(deps, source), stream }

@@ -6,7 +6,7 @@ import { shifted } from '@salvor/shared/vocabulary/instant'
 import { expect, test } from 'vitest'
 import { carriersOf, changeSetsByDay } from './change-facts.ts'
 import { openChangeWorld } from './change-sets.fixture.ts'
-import { changeFactsSince, planChangesOf } from './plan-changes-of.ts'
+import { changeFactsBetween, changeFactsSince, planChangesOf } from './plan-changes-of.ts'
 
 const ROWS = 50_400
 const EVERY_S = 12
@@ -53,6 +53,10 @@ test('of a week of sets, a plan and a proof read the hours that they need, and t
   const { sets } = await changeFactsSince(deps, 'desk', base.consistent_at)
   expect(sets.length).toBeLessThan(1_000)
   expect(read).toBeLessThan(3_000)
+  const span = { since: at, until: shifted(at, MINUTE) }
+  const between = await changeFactsBetween(deps, 'desk', null, span)
+  expect(between.sets.filter(({ to_at }) => at <= to_at && to_at <= span.until)).toHaveLength(5)
+  expect(read).toBeLessThan(4_000)
 
   const found = new ChangeStretches()
   const days: number[] = []

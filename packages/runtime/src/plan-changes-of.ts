@@ -1,8 +1,9 @@
-import type { ChangeBase, ChangeFacts } from '@salvor/policy/change-line'
+import { type ChangeBase, type ChangeFacts, changeLines } from '@salvor/policy/change-line'
 import { type ChangesPlan, type ChangesWish, planChanges } from '@salvor/policy/changes-plan'
 import { isNewestReached } from '@salvor/policy/changes-proof'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
+import { stateOf } from '@salvor/shared/vocabulary/change-set'
 import { type Instant, shifted } from '@salvor/shared/vocabulary/instant'
 import { carriersOf, type ChangeRange, changeSetsOf } from './change-facts.ts'
 
@@ -36,6 +37,44 @@ export async function changeFactsSince(deps: Deps, source: string, since: Instan
   const recent = { ...carriers, sets: await changeSetsOf(deps, source, null, { since: shifted(since, -AROUND_MS) }) }
   if (last === null || isNewestReached(recent, [last])) return recent
   return { ...carriers, sets: await changeSetsOf(deps, source, null) }
+}
+
+/**
+ * The facts about a time, with what its beginning hangs on; all there are, where a set of that time hangs on one that is older still, or nothing brings its
+ * beginning.
+ */
+export async function changeFactsBetween(
+  deps: Deps,
+  source: string,
+  from: string | null,
+  { since, until }: ChangeRange,
+): Promise<ChangeFacts> {
+  const carriers = await carriersOf(deps, source)
+  const end = until === undefined ? {} : { until: shifted(until, AROUND_MS) }
+  if (since !== undefined) {
+    const target = { kind: 'time', at: since } as const
+    for (const { since: begin } of rangesOf(carriers.bases, { source, target, backup_id: null })) {
+      const facts = { ...carriers, sets: await changeSetsOf(deps, source, from, { ...end, since: begin! }) }
+      if (isWhole(facts, since) && isReached(facts, { source, target, backup_id: null })) return facts
+    }
+  }
+  return { ...carriers, sets: await changeSetsOf(deps, source, from, end) }
+}
+
+/** Whether every set from that instant on comes back by these facts. */
+function isWhole(facts: ChangeFacts, since: Instant): boolean {
+  const within = new Set(changeLines(facts).flatMap(({ sets, longer }) => [...sets, ...longer.map(({ set }) => set)]))
+  const states = new Set([...within].map(stateOf))
+  return facts.sets.every((set) => set.to_at < since || states.has(stateOf(set)))
+}
+
+function isReached(facts: ChangeFacts, wish: ChangesWish): boolean {
+  try {
+    return planChanges(facts, wish) !== null
+  } catch (error) {
+    if (error instanceof SalvorError && error.code === 'TARGET_OUTSIDE_WINDOW') return false
+    throw error
+  }
 }
 
 function rangesOf(bases: readonly ChangeBase[], { target, backup_id }: ChangesWish): readonly ChangeRange[] {

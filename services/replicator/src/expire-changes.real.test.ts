@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { planChanges } from '@salvor/policy/changes-plan'
 import { findStored } from '@salvor/repository/find-stored'
 import { openChangeWorld } from '@salvor/runtime/change-sets.fixture'
-import { gatherChangeFacts } from '@salvor/runtime/change-facts'
+import { carriersOf } from '@salvor/runtime/change-facts'
 import { createDispatch } from '@salvor/runtime/dispatch/dispatch'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Deps } from '@salvor/shared/ports/service'
@@ -55,7 +55,7 @@ async function planAlone({ deps }: World, store: string, at: Instant) {
     expect(found.error).toBeNull()
     if (found.error === null) sets.push({ ...found.file, store, leaving_at: null })
   }
-  const { bases } = await gatherChangeFacts(deps, 'desk', null)
+  const { bases } = await carriersOf(deps, 'desk')
   const facts = { bases, sets: sets.toSorted((a, b) => (a.to_at < b.to_at ? -1 : 1)), stream: null }
   return planChanges(facts, { source: 'desk', target: { kind: 'time', at }, backup_id: null })
 }

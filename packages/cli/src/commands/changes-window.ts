@@ -5,10 +5,12 @@ import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
 import { elapsedMs } from '@salvor/shared/vocabulary/instant'
 import pc from 'picocolors'
+import { unreadableIn, unreadableLines } from '../from-store.ts'
 import { done, span, table, type Answer } from '../output.ts'
 
 /** `salvor window` of a source with change sets: stretches of them, backups alone, and the gaps. */
-export async function changesWindow({ deps }: Runtime, source: string, from: string | null): Promise<Answer> {
+export async function changesWindow(runtime: Runtime, source: string, from: string | null): Promise<Answer> {
+  const { deps } = runtime
   const { bases: carriers, stream } = await carriersOf(deps, source)
   const found = new ChangeStretches()
   for await (const day of changeSetsByDay(deps, source, from)) found.addDay(day)
@@ -29,6 +31,7 @@ export async function changesWindow({ deps }: Runtime, source: string, from: str
   const gaps = all.filter(({ thinned }) => !thinned)
   const thinned = thinnedIn(all)
   const now = await deps.catalog.now()
+  const unreadable = unreadableIn(runtime)
   const head = ['EARLIEST (UTC)', 'LATEST (UTC)', 'BACKUPS', 'CHANGE SETS'].map((word) => pc.dim(word))
   const rows = stretches.map((stretch) => [
     shown(stretch.earliest_at),
@@ -43,8 +46,9 @@ export async function changesWindow({ deps }: Runtime, source: string, from: str
     ...gaps.map(({ from_at, to_at, reason }) => `${pc.red('gap')}  ${shown(from_at)} to ${shown(to_at)}: ${reason}`),
     ...(thinned ? [thinnedLine(thinned)] : []),
     ...(stream ? [streamLine(stream, now)] : []),
+    ...unreadableLines(unreadable),
   ]
-  return done({ source, stretches, gaps, thinned, stream }, text, EXIT.done)
+  return done({ source, stretches, gaps, thinned, stream, unreadable }, text, EXIT.done)
 }
 
 const shown = (at: string): string => at.replace('T', ' ').replace('Z', '')

@@ -11,7 +11,7 @@ import { knowsPointIn } from '../choose-point.ts'
 import type { GlobalOptions } from '../context.ts'
 import { openWithFrom, storeIn } from '../from-store.ts'
 import { done, table, type Answer } from '../output.ts'
-import { pointsBetween } from '../points-between.ts'
+import { pointsBetween, spanTyped } from '../points-between.ts'
 import { collect, type QueryResult, shown } from '../query-output.ts'
 import { recoveryInstants } from '../recovery-instants.ts'
 import { refine } from '../refine-change.ts'
@@ -38,8 +38,10 @@ export async function findChange(source: string, options: FindChangeOptions, sig
   await using runtime = await openWithFrom(options, options.from, { keys: options.keys }, knows, signal)
   const store = storeIn(runtime, options.from) ?? null
   const resolutionMs = resolutionOf(options)
-  const instants = await recoveryInstants(runtime, source, store, signal)
-  const { points, left_out } = await pointsBetween(runtime, source, options, instants)
+  const within = spanTyped(runtime, options)
+  const instants = await recoveryInstants(runtime, source, store, signal, within)
+  const wanted = { ...within, every: options.every }
+  const { points, left_out } = await pointsBetween(runtime, source, wanted, instants)
   const question: Question = { source, sql: await typed(options.sql), store, quiet: options.json }
   await runtime.deps.catalog.transaction({ service: 'cli' }, (tx) =>
     tx.audit({ actor: 'cli', action: 'find-change', object: source, outcome: 'read' }),

@@ -1,9 +1,9 @@
+import { noSource } from '@salvor/policy/fleets'
 import { recoveryWindow } from '@salvor/policy/recovery-window'
 import { hasChangeSets } from '@salvor/runtime/change-facts'
 import { gatherRecoveryFacts, type GatheredFacts } from '@salvor/runtime/recovery-facts'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { EXIT } from '@salvor/shared/errors/exit-codes'
-import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SourceSettings } from '@salvor/shared/ports/service'
 import { elapsedMs, type Instant } from '@salvor/shared/vocabulary/instant'
 import type { WalStreamState } from '@salvor/shared/vocabulary/wal'
@@ -25,7 +25,7 @@ export async function window(source: string, options: WindowOptions, signal: Abo
   await using runtime = await openWithFrom(options, options.from, { keys: options.keys }, knows, signal)
   const { deps } = runtime
   const known = deps.settings().sources.has(source) || (await deps.catalog.backups({ source, limit: 1 })).length > 0
-  if (!known) throw new SalvorError('SOURCE_UNKNOWN', { source })
+  if (!known) throw noSource(source, deps.settings().fleets)
   if (await hasChangeSets(deps, source))
     return await changesWindow(runtime, source, storeIn(runtime, options.from) ?? null)
   const facts = await gatherRecoveryFacts(deps, source, storeIn(runtime, options.from) ?? null, signal)

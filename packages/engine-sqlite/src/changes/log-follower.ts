@@ -17,6 +17,8 @@ export interface Look {
   /** Everything committed until then, and nothing else, was read. */
   readonly at: Instant
   readonly changed: boolean
+  /** All of the log was in the main file. */
+  readonly moved: boolean
   readonly log_bytes: number
 }
 
@@ -123,8 +125,9 @@ export class LogFollower {
     return { report, look: this.#lookOf(report) }
   }
 
-  #lookOf({ at, changed, log }: ReportOf<'advanced'>): Look {
-    return { at: instantOfTicks(at, this.#now), changed, log_bytes: log * this.#wal.frameBytes }
+  #lookOf({ at, changed, log, checkpointed }: ReportOf<'advanced'>): Look {
+    const moved = checkpointed >= log
+    return { at: instantOfTicks(at, this.#now), changed, moved, log_bytes: log * this.#wal.frameBytes }
   }
 
   #read(hold: boolean): void {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
-import { epochMicros, shifted, type Instant } from '@salvor/shared/vocabulary/instant'
+import { epochMicros, type Instant, laterOf, shifted } from '@salvor/shared/vocabulary/instant'
 import type { FileIdentity } from '../child/messages.ts'
 import type { Found, Site } from '../site.ts'
 import { sourceFailure } from '../sqlite-failure.ts'
@@ -11,6 +11,7 @@ import { FilesWatch } from './files-watch.ts'
 import { LogFollower, type Look } from './log-follower.ts'
 import { startFollower } from './log-helper.ts'
 import { LookPace } from './look-pace.ts'
+import { meanwhile } from './meanwhile.ts'
 import { newBase } from './new-base.ts'
 import { LARGEST_SET, PendingSet, TooMuch } from './pending-set.ts'
 import { scanSet } from './scan-set.ts'
@@ -74,13 +75,14 @@ class LogStream implements AsyncDisposable {
   #pending: PendingSet
   /** State before the first change in `pending`. */
   #from: Instant | null = null
-  /** Of the last look. */
-  #at: Instant = ''
+  /** Of the last look; none is before what an earlier run stored, though the clock may have been set back since. */
+  #at: Instant
   #logBytes = 0
   #base = ''
   #flushedAt = Number.NEGATIVE_INFINITY
   #settleAt = 0
   #isSettled = false
+  #isQuiet = false
   #hold = true
   #files = 0
   #running: Promise<unknown> = Promise.resolve()
@@ -89,8 +91,9 @@ class LogStream implements AsyncDisposable {
     this.#scene = scene
     this.#parts = parts
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
+    this.#at = scene.request.resume?.to_at ?? ''
     this.#storer = new SetStorer(scene.sink, this.#signal)
-    this.#watch = new FilesWatch(scene.found.path, parts.file)
+    this.#watch = new FilesWatch(scene.site.context.source, scene.found.path, parts.file)
     this.#pending = this.#fresh()
   }
 
@@ -139,10 +142,12 @@ class LogStream implements AsyncDisposable {
     const before = now()
     const nowMs = Number(epochMicros(before) / 1000n)
     const still = (await this.#watch.isStill(nowMs, wasWritten)) && !this.#parts.aside.asked
-    if (this.#watch.isReplaced) throw new SalvorError('SOURCE_CHANGED', { source: this.#scene.site.context.source })
     // Until it is settled, a snapshot may be in the way of a checkpoint that goes on without writing anything.
-    if (still && this.#isSettled) this.#at = before
-    else await this.#look()
+    if (still && this.#isSettled) this.#at = laterOf(before, this.#at)
+    else {
+      await this.#look()
+      await this.#watch.assertUntouched(this.#isQuiet)
+    }
     if (still && !this.#isSettled && performance.now() >= this.#settleAt) await this.#settle()
     if (this.#logBytes > this.#scene.site.limits.log_frames * this.#parts.page_size && this.#hold) await this.#shorten()
     this.#flush(begunAt)
@@ -154,7 +159,8 @@ class LogStream implements AsyncDisposable {
     return this.#took(async () => ({ look: await this.#parts.follower.look(this.#pending, this.#hold), whole: false }))
   }
 
-  #reset(): Promise<boolean> {
+  async #reset(): Promise<boolean> {
+    await this.#watch.assertSame()
     return this.#took(() => this.#parts.follower.reset(this.#pending))
   }
 
@@ -166,6 +172,7 @@ class LogStream implements AsyncDisposable {
     if (wasEmpty && !this.#pending.isEmpty && this.#from === null) this.#from = before
     if (look !== null) this.#saw(look)
     if (look?.changed === true) this.#isSettled = false
+    if (look !== null) this.#isQuiet = look.moved && !look.changed
     if (this.#pending.bytes > LARGEST_SET) throw new TooMuch()
     return whole
   }
@@ -202,12 +209,11 @@ class LogStream implements AsyncDisposable {
   #flush(lookedAt: number): void {
     const due = lookedAt - this.#flushedAt >= this.#scene.request.every_ms - EARLY_MS
     if (this.#pending.isEmpty || !due || this.#storer.isBusy) return
-    const { page_size } = this.#parts
     const set = this.#pending
     this.#pending = this.#fresh()
     this.#flushedAt = lookedAt
     const instants = { from_at: this.#from ?? this.#at, to_at: this.#at }
-    const counts = { page_size, page_count: set.page_count, pages: set.count() }
+    const counts = { page_size: set.page_size, page_count: set.page_count, pages: set.count() }
     this.#from = null
     this.#storer.store(set, {
       base: this.#base,
@@ -234,15 +240,16 @@ class LogStream implements AsyncDisposable {
     for (let refused: string | null = null; ;) {
       const base: ParentBackup = await this.#meanwhile(newBase(sink, refused, this.#signal))
       await this.#restartPending()
-      const position = this.#position()
+      const wish = { base, before: null, lost, position: this.#position(), not_before: this.#at }
       try {
-        await using scanned = await this.#meanwhile(scanSet(site, { base, before: null, lost, position }, this.#signal))
+        await using scanned = await this.#meanwhile(scanSet(site, wish, this.#signal))
         if (scanned.pages * this.#parts.page_size > LARGEST_SET) throw new TooMuch()
         const tell = (trouble: SalvorError): void =>
           sink.progress({ method: 'log', covered_until: null, log_bytes: this.#logBytes, trouble })
         await this.#meanwhile(untilStored(() => scanned.store(sink), this.#signal, tell))
         this.#signal.throwIfAborted()
         this.#base = base.id
+        this.#at = laterOf(scanned.at, this.#at)
         await this.#look()
         this.#from = scanned.at
         this.#storer.continueFrom(scanned.at)
@@ -263,24 +270,12 @@ class LogStream implements AsyncDisposable {
     await before[Symbol.asyncDispose]()
   }
 
-  /** Goes on to read the log until the work is done. */
-  async #meanwhile<T>(work: Promise<T>): Promise<T> {
-    const done = new AbortController()
-    const ended = work.finally(() => done.abort())
-    ended.catch(() => undefined)
-    try {
-      while (!done.signal.aborted) {
-        await Promise.race([this.#rest(), ended.catch(() => undefined)])
-        if (done.signal.aborted) break
-        this.#parts.pace.begin()
-        await this.#look()
-      }
-    } catch (error) {
-      this.#stop.abort()
-      await ended.catch(() => undefined)
-      throw error
+  #meanwhile<T>(work: Promise<T>): Promise<T> {
+    const look = async (): Promise<void> => {
+      this.#parts.pace.begin()
+      await this.#look()
     }
-    return ended
+    return meanwhile(work, { rest: () => this.#rest(), look, stop: () => this.#stop.abort() })
   }
 
   async #rest(): Promise<void> {

@@ -5,7 +5,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { SnapshotSink } from '@salvor/shared/ports/artifact'
 import type { ChangeSink } from '@salvor/shared/ports/changes'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
-import type { Instant } from '@salvor/shared/vocabulary/instant'
+import { type Instant, laterOf, shifted } from '@salvor/shared/vocabulary/instant'
 import type { Site } from '../site.ts'
 import { takeChanges } from '../snapshot.ts'
 
@@ -25,6 +25,8 @@ export interface ScanWish {
   readonly lost: string | null
   /** In the log, not behind the state that is found: a stream may go on from there. */
   readonly position: string | null
+  /** An instant that is taken already, by a clock that may have been set back since; empty: none is. */
+  readonly not_before: Instant
 }
 
 /** Every page that differs from the base, or from the state before, found as an incremental backup finds them. */
@@ -59,7 +61,10 @@ export async function scanSet(site: Site, wish: ScanWish, signal: AbortSignal): 
     const parent = before ? { ...base, digests: before.digests } : base
     const facts = await takeChanges(site, parent, into, { skipUnchanged: false }, signal)
     if (facts === null) throw new SalvorError('INTERNAL', { what: 'changes that were skipped' })
-    const { engine_facts, consistent_at } = facts
+    const { engine_facts } = facts
+    const from_at = before?.until ?? base.consistent_at
+    const taken = laterOf(from_at, wish.not_before)
+    const at = facts.consistent_at > taken ? facts.consistent_at : shifted(taken, 0.001)
     const counts = {
       page_size: Number(engine_facts['page_size']),
       page_count: Number(engine_facts['page_count']),
@@ -72,10 +77,9 @@ export async function scanSet(site: Site, wish: ScanWish, signal: AbortSignal): 
       lost: wish.lost,
       position: wish.position,
     } as const
-    const instants = { from_at: before?.until ?? base.consistent_at, to_at: consistent_at }
-    const piece = { ...described, ...instants, ...counts, state_sha256: String(engine_facts['state_sha256']) }
+    const piece = { ...described, from_at, to_at: at, ...counts, state_sha256: String(engine_facts['state_sha256']) }
     return {
-      at: consistent_at,
+      at,
       ...counts,
       digests,
       store: (sink) => sink.store(piece, () => createReadStream(file, { highWaterMark: 1 << 20 })),

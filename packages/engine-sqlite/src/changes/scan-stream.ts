@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
 import type { ParentBackup } from '@salvor/shared/ports/engine'
-import type { Instant } from '@salvor/shared/vocabulary/instant'
+import { type Instant, laterOf } from '@salvor/shared/vocabulary/instant'
 import { openRaw } from '../raw-file.ts'
 import type { Found, Site } from '../site.ts'
 import { scanSet, type ScannedState } from './scan-set.ts'
@@ -30,7 +30,8 @@ export async function followByScans(
   let stoodOn: string | null = null
   let covered_until: Instant | null = null
   for (let refused: string | null = null; ;) {
-    const now = site.context.now()
+    const taken = covered_until ?? request.resume?.to_at ?? ''
+    const now = laterOf(site.context.now(), taken)
     const counter = await changeCounter(site, found)
     if (counter === stored) covered_until = now
     else {
@@ -44,7 +45,7 @@ export async function followByScans(
       const before: ScannedState | null = isSame ? { until: covered_until!, digests: last } : null
       const begun = performance.now()
       try {
-        await using scanned = await scanSet(site, { base, before, lost, position: null }, signal)
+        await using scanned = await scanSet(site, { base, before, lost, position: null, not_before: taken }, signal)
         const tell = (trouble: SalvorError): void =>
           sink.progress({ method: 'scan', covered_until, log_bytes: 0, trouble })
         await untilStored(() => scanned.store(sink), signal, tell)

@@ -140,10 +140,16 @@ export function startStream(
     every_ms = 300,
     limits = LIMITS,
     spool,
-  }: { readonly every_ms?: number; readonly limits?: Limits; readonly spool?: string } = {},
+    clock = now,
+  }: {
+    readonly every_ms?: number
+    readonly limits?: Limits
+    readonly spool?: string
+    readonly clock?: () => Instant
+  } = {},
 ): RunningStream {
   const abort = new AbortController()
-  const context = bench.context()
+  const context = { ...bench.context(), now: clock }
   const request = { spool_dir: spool ?? `${context.scratch_dir}/spool`, every_ms, resume: sink.resume }
   const engine = openEngine({ path }, context, limits)
   const ended = engine.changes!.stream(request, sink, abort.signal).catch((error: unknown) => error)

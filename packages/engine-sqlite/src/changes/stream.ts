@@ -3,6 +3,7 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ChangeResume, ChangeSink, ChangeStreamRequest } from '@salvor/shared/ports/changes'
 import { openRaw } from '../raw-file.ts'
 import { assertLocalDisk, findDatabase, type Site } from '../site.ts'
+import { WrittenAround } from './files-watch.ts'
 import { Overran } from './log-follower.ts'
 import { followLog } from './log-stream.ts'
 import { TooMuch } from './pending-set.ts'
@@ -54,7 +55,8 @@ export async function streamChanges(
         log.warn({ source, reason: error.message }, 'the change stream goes on')
         continue
       }
-      if (!(error instanceof LogBroken) && !(error instanceof TooMuch)) throw error
+      const isKnown = error instanceof LogBroken || error instanceof TooMuch || error instanceof WrittenAround
+      if (!isKnown) throw error
       lost = error instanceof LogBroken ? `frames of the log were lost: ${error.message}` : error.message
       log.warn({ source, reason: lost }, 'the change stream begins anew')
       if (error instanceof TooMuch) await sink.fullNeeded(error.message)

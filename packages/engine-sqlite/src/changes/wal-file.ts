@@ -61,8 +61,7 @@ export class WalFile implements AsyncDisposable {
     try {
       const generation = await this.#generation()
       if (generation.salts !== salts) return false
-      const found = this.#checksumAt(frames, generation)
-      return found.a === checksum.a && found.b === checksum.b
+      return isSame(this.#checksumAt(frames, generation), checksum)
     } catch (error) {
       if (error instanceof LogBroken) return false
       throw error
@@ -71,17 +70,21 @@ export class WalFile implements AsyncDisposable {
 
   /**
    * The beginning of the present log, of which `written` frames count, where it is the one behind that position's and nothing was written
-   * between them: SQLite counts its logs, and the frame behind the position lies there still unless it was written over. Null:
-   * that cannot be told. `written` 0: the one behind it has no frame yet.
+   * between them: SQLite counts its logs, and the last frame of the position and the one behind it lie there still unless they were written
+   * over. Null: that cannot be told. `written` 0: the one behind it has no frame yet.
    */
-  async nextAfter({ salts, frames }: LogPosition, written: number): Promise<LogPosition | null> {
+  async nextAfter(from: LogPosition, written: number): Promise<LogPosition | null> {
     try {
+      const { salts, frames } = from
       const generation = await this.#generation()
       const isNext = written > 0 && countOf(generation.salts) === (countOf(salts) + 1) >>> 0
       const isWaitedFor = written === 0 && generation.salts === salts
-      if (written > frames || !(isNext || isWaitedFor)) return null
+      if (written >= frames || !(isNext || isWaitedFor)) return null
+      // A file that was rolled back has another frame there; one of which a power cut left less than was read has none that count.
+      if (!isSame(this.#checksumAt(frames, from), from.checksum)) return null
+      if (isWaitedFor && !(await this.#isWhole(from))) return null
       const behind = this.#saltsBehind(frames)
-      const ended = behind === 'end' ? written < frames : behind !== null && behind !== salts
+      const ended = behind === 'end' || (behind !== null && behind !== salts)
       const overwritten = isNext && behind === generation.salts
       return ended && !overwritten ? { salts: generation.salts, frames: 0, checksum: generation.checksum } : null
     } catch (error) {
@@ -160,6 +163,12 @@ export class WalFile implements AsyncDisposable {
     return { salts: bytes.toString('hex', 16, 24), big_endian, page_size, checksum }
   }
 
+  /** Whether all frames up to there are what they were, by their checksums. */
+  async #isWhole({ frames, checksum }: LogPosition): Promise<boolean> {
+    const { position } = await this.readFrames(null, frames, () => undefined)
+    return isSame(position.checksum, checksum)
+  }
+
   /** Of the frame behind those; `end`: the file ends exactly there; null: somewhere else. */
   #saltsBehind(frames: number): string | null {
     const handle = this.#handle
@@ -171,7 +180,7 @@ export class WalFile implements AsyncDisposable {
     return bytesRead === 0 && fstatSync(handle.fd).size === at ? 'end' : null
   }
 
-  #checksumAt(frames: number, { salts, checksum }: Generation): Checksum {
+  #checksumAt(frames: number, { salts, checksum }: Pick<Generation, 'salts' | 'checksum'>): Checksum {
     if (frames === 0) return checksum
     const head = Buffer.alloc(FRAME_HEADER_BYTES)
     this.#fill(head, HEADER_BYTES + (frames - 1) * this.frameBytes)
@@ -202,6 +211,10 @@ export class WalFile implements AsyncDisposable {
       throw error
     }
   }
+}
+
+function isSame(a: Checksum, b: Checksum): boolean {
+  return a.a === b.a && a.b === b.b
 }
 
 /** The first salt: SQLite adds one where it begins the log anew, and draws the other. */

@@ -26,3 +26,7 @@ export function shifted(instant: Instant, milliseconds: number): Instant {
 export function elapsedMs(earlier: Instant, later: Instant): number {
   return Number(epochMicros(later) - epochMicros(earlier)) / 1000
 }
+
+export function laterOf(a: Instant, b: Instant): Instant {
+  return a > b ? a : b
+}

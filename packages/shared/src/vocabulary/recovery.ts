@@ -30,7 +30,7 @@ export interface RecoveryReached {
 export function shownTarget(target: RecoveryTarget): string {
   switch (target.kind) {
     case 'latest':
-      return 'the latest stored WAL'
+      return 'the newest state that is stored'
     case 'time':
       return target.at
     case 'lsn':
