@@ -1,6 +1,6 @@
 import { createClinic } from '@salvor/testkit/real/sqlite-writer'
 import { startPostgres } from '@salvor/testkit/real/postgres'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { makeHome, type Home } from './salvor.ts'
 
@@ -104,4 +104,27 @@ sources:
   const restored = await home.run(...to, `${fast}=${home.path('new place')}`, '--json')
   expect(restored.code, restored.stdout).toBe(0)
   expect(restored.stdout).toContain(`${fast} at ${home.path('new place')}`)
+})
+
+test('a worker that has public keys only is told what that means for change sets', async () => {
+  await using home = await makeHome()
+  createClinic(home.path('desk.db'), { rows: 10 })
+  const configure = (schedule: string) =>
+    home.configure(`
+stores: { local: { kind: local, path: ./backups } }
+encryption: { keyring_file: ./keys.json }
+sources:
+  desk: { engine: sqlite, path: ./desk.db, schedule: ${schedule} }
+`)
+  await configure('{ full: "0 2 * * 0", changes: 60s }')
+  await home.run('keys', 'create', '--out', 'keys.json', '--recovery', 'recovery.pem')
+  expect((await look(home)).of('keys: change sets')).toBeUndefined()
+  type Keys = { wrapping: object[] }
+  const keys = JSON.parse(await readFile(home.path('keys.json'), 'utf8')) as Keys
+  const wrapping = keys.wrapping.map((key) => ({ ...key, private_key: null }))
+  await writeFile(home.path('keys.json'), `${JSON.stringify({ ...keys, wrapping }, null, 2)}\n`, { mode: 0o600 })
+  const told = (await look(home)).of('keys: change sets')
+  expect([told?.ok, told?.hint]).toEqual([true, expect.stringContaining('--jobs compact-changes')])
+  await configure('{ full: "0 2 * * 0" }')
+  expect((await look(home)).of('keys: change sets')).toBeUndefined()
 })

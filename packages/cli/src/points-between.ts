@@ -35,22 +35,39 @@ export function spanTyped(runtime: Runtime, { since, until }: { since?: string; 
   return { ...(from !== undefined && { since: from }), ...(to !== undefined && { until: to }) }
 }
 
+/** Restore points of a time with its very ends, or what is next to them within it where an end is lost. */
+export function withEnds(
+  between: readonly AskedPoint[],
+  { since, until }: Span,
+  instants: RecoveryInstants | null,
+): readonly AskedPoint[] {
+  if (instants === null) return between
+  const { counted, latest } = instants
+  const next = (at: Instant | undefined): AskedPoint | null => (at === undefined ? null : instants.at(at))
+  const to = until === undefined || until > latest ? latest : until
+  if (since !== undefined && since > to) return between
+  const within = counted?.filter((at) => at <= to && (since === undefined || at >= since)) ?? []
+  const first = since === undefined ? null : (next(since) ?? next(within[0]))
+  const last = next(to) ?? next(within.at(-1))
+  const [oldest] = between
+  const begins = first && (!oldest || first.at < oldest.at) ? [first] : []
+  const ends = last && last.at > (between.at(-1) ?? first ?? { at: '' }).at ? [last] : []
+  return [...begins, ...between, ...ends]
+}
+
 /** The restore points of a time, with its very ends where WAL or change sets reach them. SOURCE_UNKNOWN, USAGE, and those of `pointsOf`. */
 export async function pointsBetween(
   runtime: Runtime,
   source: string,
-  { since, until, every }: PointsWanted,
+  wanted: PointsWanted,
   instants: RecoveryInstants | null,
 ): Promise<PointsBetween> {
+  const { since, until, every } = wanted
   const points = await pointsOf(runtime, source)
   if (points === null) throw noSource(source, runtime.deps.settings().fleets)
   const [from, to] = [since ?? null, until ?? null]
   const between = points.filter(({ at }) => (from === null || from <= at) && (to === null || at <= to))
-  const first = from === null ? null : (instants?.at(from) ?? null)
-  const last = instants?.at(to === null || to > instants.latest ? instants.latest : to) ?? null
-  const begins = first && first.at !== between[0]?.at ? [first] : []
-  const ends = last && last.at > (between.at(-1) ?? first ?? { at: '' }).at ? [last] : []
-  const coarse = [...begins, ...between, ...ends]
+  const coarse = withEnds(between, wanted, instants)
   const [oldest, newest] = [coarse[0]?.at ?? '', coarse.at(-1)?.at ?? '']
   const counted = every && instants?.counted ? instants.counted : []
   const inside = counted.filter((at) => oldest < at && at < newest)

@@ -69,6 +69,10 @@ async function clockCheck(whose: string, ask: () => Promise<Instant>): Promise<D
   return { name: `clock of ${whose}`, ok, detail, hint: ok ? '' : 'run an NTP client on both (timedatectl)' }
 }
 
+const NOT_COMPACTED =
+  'they cannot be compacted here, and until a worker compacts them restores read each one and none is thinned out'
+const COMPACT_ELSEWHERE = 'where the private operating key may lie: salvor service backup-worker --jobs compact-changes'
+
 export const checkKeys = (config: LoadedConfig): Promise<readonly DoctorCheck[]> =>
   checked('keys', async () => {
     const file = config.keyring_file
@@ -81,7 +85,9 @@ export const checkKeys = (config: LoadedConfig): Promise<readonly DoctorCheck[]>
     const hint = exposed ? 'the private half of the recovery key lies in the keyring: put it into a safe instead' : ''
     const opens = keys.some((key) => key.purpose === 'operating' && key.private)
     const proofs = opens ? '' : '; no private operating key: proofs and restores need another machine'
-    return [good('keys', `${file}: ${purposes.join(', ')}${proofs}`, hint)]
+    const found = [good('keys', `${file}: ${purposes.join(', ')}${proofs}`, hint)]
+    const followed = [...config.settings.sources.values()].some(({ changes }) => changes !== undefined)
+    return opens || !followed ? found : [...found, good('keys: change sets', NOT_COMPACTED, COMPACT_ELSEWHERE)]
   })
 
 export const checkSandbox = (config: LoadedConfig): Promise<readonly DoctorCheck[]> =>
