@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createClinic, assertInvariant, startWriter } from '@salvor/testkit/real/sqlite-writer'
 import { openElsewhere, type Elsewhere } from '@salvor/testkit/real/sqlite-elsewhere'
 import { instantOf } from '@salvor/shared/vocabulary/instant'
@@ -165,6 +165,11 @@ test('rows deleted by mistake are found and come back as of a moment before, thr
   })
   const alone = await restored(home, 'alone.db', '--from', url, ...keys, '--at', before)
   expect([alone.visits, alone.patients]).toEqual([visits, 500])
+  const mended = await spoilt(home.path('second/desk/changes'), before)
+  const older = await home.run('restore', 'desk', '--to', home.path('older.db'), '--from', url, ...keys, '--at', before)
+  expect([older.code, older.stderr]).toEqual([expect.any(Number), expect.stringContaining('TARGET_OUTSIDE_WINDOW')])
+  expect(readdirSync(home.folder)).not.toContain('older.db')
+  await mended()
 
   await application[Symbol.asyncDispose]()
   const inPlace = await home.run(
@@ -206,3 +211,22 @@ test('rows deleted by mistake are found and come back as of a moment before, thr
   expect([unread.code, unread.stdout]).toEqual([4, expect.stringContaining('ARTIFACT_CORRUPT')])
   expect(await readdir(home.path('salvor-data/sandbox')).catch(() => [])).toEqual([])
 })
+
+/** Spoils the document of the set that brings the state of that instant; what is given mends it. */
+async function spoilt(folder: string, at: string): Promise<() => Promise<void>> {
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.json'))
+  const end = (name: string): string => /-(\d{8}T\d{12}Z)/.exec(basename(name))?.[1] ?? ''
+  const ends = names.map(end).filter((one) => one <= at.replaceAll(/[-:.]/g, ''))
+  const last = ends.toSorted().at(-1)
+  const files = names.filter((name) => end(name) === last).map((name) => join(folder, name))
+  const before = await Promise.all(files.map((file) => readFile(file)))
+  expect(files.length).toBeGreaterThan(0)
+  const write = async (change: (bytes: Buffer) => Buffer): Promise<void> => {
+    for (const [n, file] of files.entries()) {
+      await chmod(file, 0o600)
+      await writeFile(file, change(before[n]!))
+    }
+  }
+  await write((bytes) => Buffer.from(bytes.toString().replace('"signature"', '"signaturf"')))
+  return () => write((bytes) => bytes)
+}

@@ -1,5 +1,7 @@
 import { changeGaps, changeLines } from '@salvor/policy/change-line'
-import { type ChangesPlan, planChanges } from '@salvor/policy/changes-plan'
+import { type ChangesPlan, type ChangesWish, planChanges } from '@salvor/policy/changes-plan'
+import { assertNoneUnread } from '@salvor/policy/unread-sets'
+import { parseChangeDocumentKey } from '@salvor/repository/change-layout'
 import type { AskedPoint } from '@salvor/runtime/ask-restore-point'
 import { type ChangeRange, changesInput } from '@salvor/runtime/change-facts'
 import { changeFactsBetween, planChangesOf } from '@salvor/runtime/plan-changes-of'
@@ -8,16 +10,29 @@ import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { StoredChangeSet } from '@salvor/shared/vocabulary/change-set'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import type { RecoveryTarget } from '@salvor/shared/vocabulary/recovery'
+import { unreadableIn } from './from-store.ts'
 import type { RecoveryInstants } from './recovery-instants.ts'
 
 /** The state of a target by backups and change sets, as `restore` brings it back: TARGET_OUTSIDE_WINDOW where that refuses. */
 export async function changedPoint(
-  { deps }: Runtime,
+  runtime: Runtime,
   source: string,
   target: RecoveryTarget,
   store: string | null,
 ): Promise<AskedPoint> {
-  return pointOf(await planChangesOf(deps, { source, target, backup_id: null }, store))
+  return pointOf(await plannedChanges(runtime, { source, target, backup_id: null }, store))
+}
+
+/** `planChangesOf`; where the store alone tells what there is, refused if a set that cannot be read may belong to the state. TARGET_OUTSIDE_WINDOW. */
+export async function plannedChanges(runtime: Runtime, wish: ChangesWish, store: string | null): Promise<ChangesPlan> {
+  const { catalog } = runtime.deps
+  const plan = await planChangesOf(runtime.deps, wish, store)
+  const unread = unreadableIn(runtime).flatMap(({ key, error }) => {
+    const place = parseChangeDocumentKey(key)
+    return place?.source === wish.source ? [{ name: place.name, reason: error.message }] : []
+  })
+  if (unread.length > 0) assertNoneUnread(unread, wish, plan, (await catalog.backup(plan.backup_id)).consistent_at)
+  return plan
 }
 
 /** Those of a time at least. Null: no change set stands on a backup that can be read. */

@@ -1,11 +1,11 @@
 import { planRecovery, type RecoveryPlan } from '@salvor/policy/recovery-plan'
 import { hasChangeSets } from '@salvor/runtime/change-facts'
-import { planChangesOf } from '@salvor/runtime/plan-changes-of'
 import type { Runtime } from '@salvor/runtime/open-runtime'
 import { gatherRecoveryFacts } from '@salvor/runtime/recovery-facts'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { Instant } from '@salvor/shared/vocabulary/instant'
 import { shownTarget } from '@salvor/shared/vocabulary/recovery'
+import { plannedChanges } from './change-instants.ts'
 import { storeIn } from './from-store.ts'
 import { bytes } from './output.ts'
 import type { RecoveryWanted } from './recovery-options.ts'
@@ -37,7 +37,7 @@ export async function plannedRestore(
   const from = storeIn(runtime, options.from) ?? null
   if (await hasChangeSets(deps, source)) {
     if (pause || timeline !== null) throw new SalvorError('USAGE', NO_SERVER)
-    const plan = await planChangesOf(deps, { source, target, backup_id }, from)
+    const plan = await plannedChanges(runtime, { source, target, backup_id }, from)
     const change_bytes = plan.sets.reduce((sum, set) => sum + set.size_bytes, 0)
     const { recovers_to } = plan
     const step = `lay ${plan.sets.length} change sets, ${bytes(change_bytes)}, over it: the state of ${recovers_to}`

@@ -80,6 +80,8 @@ export interface ChangeStreamState {
   readonly at: Instant
 }
 
+/** Characters of an instant in a name. */
+const SHORT = 22
 const NAME = /^\d{8}T\d{12}Z-\d{8}T\d{12}Z(-compacted)?$/
 
 /**
@@ -93,6 +95,15 @@ export function changeSetName({
 }: Pick<ChangePiece, 'from_at' | 'to_at'> & { readonly brings_state_of?: string | null | undefined }): string {
   const short = (at: Instant): string => at.replaceAll(/[-:.]/g, '')
   return `${short(from_at)}-${short(to_at)}${brings_state_of ? '-compacted' : ''}`
+}
+
+/** The instants that the name of a set tells. RangeError: it is none. */
+export function spanOfName(name: string): Pick<ChangePiece, 'from_at' | 'to_at'> {
+  if (!isChangeSetName(name)) throw new RangeError(`no name of a change set: ${JSON.stringify(name.slice(0, 100))}`)
+  const [from_at, to_at] = [name.slice(0, SHORT), name.slice(SHORT + 1, 2 * SHORT + 1)].map((short) =>
+    short.replace(/^(....)(..)(..)T(..)(..)(..)(......)Z$/, '$1-$2-$3T$4:$5:$6.$7Z'),
+  )
+  return { from_at: from_at!, to_at: to_at! }
 }
 
 /** Names the state that a set brings, whichever sets it comes back by: what `previous` of the next one says. */
