@@ -1,7 +1,8 @@
-import { stat, statfs } from 'node:fs/promises'
+import { type BigIntStats, statSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { LOCAL_FILE_SYSTEMS } from '@salvor/shared/vocabulary/local-file-systems'
 import type { FileIdentity } from '../child/messages.ts'
-import { LOCAL_FILE_SYSTEMS } from '../state-mark.ts'
 
 /** Coarser than the times of any file system: a later write shows, for it gets another time. */
 const YOUNG_NS = 3_000_000_000n
@@ -29,8 +30,9 @@ export class FilesWatch {
     if (isWritten && performance.now() - this.#lookedAt < NAME_MS) return false
     this.#lookedAt = performance.now()
     const now = BigInt(Math.floor(nowMs)) * 1_000_000n
-    const looks = await Promise.all(this.#paths.map((path) => stat(path, { bigint: true }).catch(() => null)))
-    this.isReplaced = looks[0]?.ino !== this.#file.ino || looks[0].dev !== this.#file.dev
+    const looks = this.#paths.map(statOf)
+    const [main] = looks
+    this.isReplaced = main?.ino !== this.#file.ino || main.dev !== this.#file.dev
     const seen = looks
       .map((file) => file && `${file.dev}:${file.ino}:${file.size}:${file.mtimeNs}:${file.ctimeNs}`)
       .join(' ')
@@ -39,6 +41,15 @@ export class FilesWatch {
     const still = this.#isLocal && seen === this.#seen && !young
     this.#seen = young ? null : seen
     return still
+  }
+}
+
+/** Answered from the kernel's memory: the files are in use. */
+function statOf(path: string): BigIntStats | null {
+  try {
+    return statSync(path, { bigint: true })
+  } catch {
+    return null
   }
 }
 

@@ -48,7 +48,7 @@ export async function followLog(scene: LogStreamScene, signal: AbortSignal): Pro
   await using sqlite = startFollower({ ...wish, signal, failure })
   const { file, page_size } = await sqlite.next('following')
   await using wal = new WalFile(found.path, page_size)
-  using pace = new LookPace(found.path, request.every_ms)
+  using pace = new LookPace(found.path, request.every_ms, site.context.now)
   await using aside = await answerBackups(file, () => pace.hurry())
   pace.isAsked = () => aside.asked
   const follower = new LogFollower(sqlite, wal, site.context.now)
@@ -134,9 +134,8 @@ class LogStream implements AsyncDisposable {
 
   async #turn(): Promise<void> {
     const begunAt = performance.now()
-    const { now } = this.#scene.site.context
     const wasWritten = this.#parts.pace.begin()
-    const before = now()
+    const before = this.#scene.site.context.now()
     const nowMs = Number(epochMicros(before) / 1000n)
     const still = (await this.#watch.isStill(nowMs, wasWritten)) && !this.#parts.aside.asked
     if (this.#watch.isReplaced) throw new SalvorError('SOURCE_CHANGED', { source: this.#scene.site.context.source })
@@ -202,12 +201,11 @@ class LogStream implements AsyncDisposable {
   #flush(lookedAt: number): void {
     const due = lookedAt - this.#flushedAt >= this.#scene.request.every_ms - EARLY_MS
     if (this.#pending.isEmpty || !due || this.#storer.isBusy) return
-    const { page_size } = this.#parts
     const set = this.#pending
     this.#pending = this.#fresh()
     this.#flushedAt = lookedAt
     const instants = { from_at: this.#from ?? this.#at, to_at: this.#at }
-    const counts = { page_size, page_count: set.page_count, pages: set.count() }
+    const counts = { page_size: set.page_size, page_count: set.page_count, pages: set.count() }
     this.#from = null
     this.#storer.store(set, {
       base: this.#base,
@@ -284,9 +282,9 @@ class LogStream implements AsyncDisposable {
   }
 
   async #rest(): Promise<void> {
-    const isWaiting = !this.#pending.isEmpty && !this.#storer.isBusy
-    const dueMs = this.#flushedAt + this.#scene.request.every_ms - performance.now()
-    await this.#parts.pace.rest(this.#signal, isWaiting ? dueMs : undefined)
+    const waits = this.#base !== '' && !this.#pending.isEmpty && !this.#storer.isBusy
+    const dueMs = waits ? this.#flushedAt + this.#scene.request.every_ms - performance.now() : undefined
+    await this.#parts.pace.rest(this.#signal, dueMs)
     if (this.#signal.aborted) throw new SalvorError('INTERRUPTED', {}, this.#signal.reason)
   }
 
