@@ -4,7 +4,7 @@ import { epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
 /** How often the files are looked at where nothing tells of a write, as on file systems without such events. */
 const LOOK_MS = 1_000
 /** A log that was not written to for so long may have somebody waiting for us. */
-const SILENCE_MS = 100
+const SILENCE_MS = 75
 /** Between two questions whether it is still written to, where its time tells nothing. */
 const SHORTEST_MS = 40
 /** After a write to the main file, which is a checkpoint's: seldom, and somebody may be waiting. */
