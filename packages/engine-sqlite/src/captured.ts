@@ -65,7 +65,7 @@ async function capturedCopy(start: Held, work: Work): Promise<Route> {
   const { page_size, file } = await holder.next('following')
   await using wal = new WalFile(found.path, page_size)
   await using copy = await LiveCopy.begin(found.path, copyPath(site), size, page_size)
-  using pace = new LookPace(found.path, LOOK_MS)
+  using pace = new LookPace(found.path, LOOK_MS, site.context.now)
   const capture = new Capture(new LogFollower(holder, wal, now), copy, page_size, work)
   await capture.begin()
   holder.tell({ command: 'thaw' })

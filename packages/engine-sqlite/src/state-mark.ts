@@ -5,12 +5,9 @@ import { readFile, realpath, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { epochMicros } from '@salvor/shared/vocabulary/instant'
+import { LOCAL_FILE_SYSTEMS } from '@salvor/shared/vocabulary/local-file-systems'
 import type { Site } from './site.ts'
 
-/** Of the kernel itself: a file's times and bytes are never those of a while ago. ext, XFS, Btrfs, F2FS, ZFS, tmpfs, overlay. */
-export const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
-  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0x01021994, 0x794c7630,
-])
 /** Coarser than the times of any file system and the corrections of our clock: a later write shows, for it gets another time. */
 const YOUNG_NS = 3_000_000_000n
 /** Page 1: the header with its counters. The log: its salts. The log's index: the last frame that counts, with the checksum of all. */

@@ -1,9 +1,13 @@
-import { constants } from 'node:fs'
-import { lstat, mkdir, open, realpath, type FileHandle } from 'node:fs/promises'
+import { closeSync, constants, fsync, openSync, realpathSync } from 'node:fs'
+import { lstat, mkdir, open, realpath, statfs, type FileHandle } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
 import type { ErrorCode } from '@salvor/shared/errors/codes'
+import { LOCAL_FILE_SYSTEMS } from '@salvor/shared/vocabulary/local-file-systems'
 import { assertObjectKey } from '@salvor/shared/vocabulary/object-key'
+
+const syncFile = promisify(fsync)
 
 const CODE_OF: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'STORE_FULL',
@@ -29,6 +33,8 @@ export class Place {
   readonly store: string
   readonly path: string
   #root: string | null = null
+  /** What is asked about names, and about bytes that were just written, is answered from memory: to have another thread ask takes longer than the answer. */
+  isLocal = false
   /** Folders whose names are known to be durable, all the way up to the root's own. */
   readonly #durable = new Set<string>()
 
@@ -39,7 +45,10 @@ export class Place {
 
   /** The root's real path. ENOENT while nothing was ever written. */
   async root(): Promise<string> {
-    return (this.#root ??= await realpath(this.path))
+    if (this.#root !== null) return this.#root
+    const root = await realpath(this.path)
+    this.isLocal = LOCAL_FILE_SYSTEMS.has((await statfs(root)).type)
+    return (this.#root = root)
   }
 
   /** Where the object lies. The folders on the way exist and are no links; the last part is not looked at. */
@@ -47,7 +56,8 @@ export class Place {
     assertObjectKey(key)
     const path = join(await this.root(), key)
     const folder = dirname(path)
-    if ((await realpath(folder)) !== folder) throw this.#linked(key)
+    const found = this.isLocal ? realpathSync.native(folder) : await realpath(folder)
+    if (found !== folder) throw this.#linked(key)
     return path
   }
 
@@ -80,13 +90,13 @@ export class Place {
   /** Makes the names in the folder of `path` durable, and once every name on the way to it: some may be new. */
   async syncFolder(path: string): Promise<void> {
     const folder = dirname(path)
-    await syncPath(folder)
+    await syncPath(folder, this.isLocal)
     if (this.#durable.has(folder)) return
     const root = await this.root()
     for (let above = folder; above !== '/';) {
       const ours = above.startsWith(root)
       above = dirname(above)
-      await syncPath(above).catch((error: unknown) => {
+      await syncPath(above, this.isLocal).catch((error: unknown) => {
         // Folders far above the store may be closed to this user, and were there before it.
         if (ours || !['EACCES', 'EPERM', 'EROFS', 'EINVAL'].includes(errnoOf(error))) throw error
       })
@@ -140,7 +150,11 @@ export class Place {
   }
 }
 
-export async function syncPath(path: string): Promise<void> {
+async function syncPath(path: string, isLocal: boolean): Promise<void> {
+  if (isLocal) {
+    const fd = openSync(path, constants.O_RDONLY)
+    return syncFile(fd).finally(() => closeSync(fd))
+  }
   await using handle = await open(path, constants.O_RDONLY)
   await handle.sync()
 }

@@ -1,8 +1,9 @@
-import { constants } from 'node:fs'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { ReadBackProof } from './read-back-proof.ts'
 
 const CHUNK = 1024 * 1024
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW
 /** Buffers that serve again: where objects are written every second, dead ones make Node collect the garbage of its whole heap. */
 const free: Buffer[] = []
 const MOST_FREE = 4
@@ -15,6 +16,7 @@ export class ReadBack {
   readonly #writing: FileHandle
   readonly #path: string
   readonly #proof: ReadBackProof
+  readonly #isLocal: boolean
   #buffer: Buffer | null = null
   #reading: FileHandle | null = null
   #work: Promise<void> = Promise.resolve()
@@ -22,7 +24,9 @@ export class ReadBack {
   /** Bytes for which it was asked. */
   asked = 0
 
-  constructor(writing: FileHandle, path: string, proof: ReadBackProof) {
+  /** `isLocal`: what was just written is read from this machine's memory. */
+  constructor(writing: FileHandle, path: string, proof: ReadBackProof, isLocal: boolean) {
+    this.#isLocal = isLocal
     this.#writing = writing
     this.#path = path
     this.#proof = proof
@@ -59,14 +63,30 @@ export class ReadBack {
 
   async #stretch(size: number, last: boolean): Promise<void> {
     await (last ? this.#writing.sync() : this.#writing.datasync())
-    this.#reading ??= await open(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW)
     const buffer = (this.#buffer ??= free.pop() ?? Buffer.allocUnsafeSlow(CHUNK))
+    if (this.#isLocal && this.#done === 0 && size <= CHUNK) return this.#readAtOnce(buffer, size)
+    this.#reading ??= await open(this.#path, READ)
     while (this.#done < size) {
       const length = Math.min(buffer.length, size - this.#done)
       const { bytesRead } = await this.#reading.read(buffer, 0, length, this.#done)
       if (bytesRead === 0) return
       this.#proof.seen(buffer.subarray(0, bytesRead))
       this.#done += bytesRead
+    }
+  }
+
+  /** A small object: four ways to another thread would cost more than its bytes. */
+  #readAtOnce(buffer: Buffer, size: number): void {
+    const fd = openSync(this.#path, READ)
+    try {
+      while (this.#done < size) {
+        const bytesRead = readSync(fd, buffer, 0, size - this.#done, this.#done)
+        if (bytesRead === 0) return
+        this.#proof.seen(buffer.subarray(0, bytesRead))
+        this.#done += bytesRead
+      }
+    } finally {
+      closeSync(fd)
     }
   }
 }

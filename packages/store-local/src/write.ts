@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs'
 import { link, lstat, unlink, type FileHandle } from 'node:fs/promises'
 import { throwIfInterrupted } from '@salvor/shared/errors/interrupted'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
@@ -45,7 +46,8 @@ export class LocalWriter implements ObjectWriter {
     this.#handle = target.temporary.handle
     this.#room = room
     this.#signal = signal
-    this.#readBack = new ReadBack(this.#handle, this.#temporary, target.hashed ? new SameBytes() : new Sha256())
+    const proof = target.hashed ? new SameBytes() : new Sha256()
+    this.#readBack = new ReadBack(this.#handle, this.#temporary, proof, place.isLocal)
   }
 
   write(chunk: Uint8Array): Promise<void> {
@@ -98,7 +100,7 @@ export class LocalWriter implements ObjectWriter {
   }
 
   async #seen(stored: StoredObject): Promise<void> {
-    const { size } = await lstat(this.#path)
+    const { size } = this.#place.isLocal ? lstatSync(this.#path) : await lstat(this.#path)
     if (size !== stored.size) throw this.#differs('its size is not the one written')
   }
 

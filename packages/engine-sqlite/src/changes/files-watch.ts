@@ -1,9 +1,9 @@
-import { type BigIntStats, statSync } from 'node:fs'
-import { realpath, stat, statfs } from 'node:fs/promises'
+import { type BigIntStats, realpathSync, statSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { SalvorError } from '@salvor/shared/errors/salvor-error'
+import { LOCAL_FILE_SYSTEMS } from '@salvor/shared/vocabulary/local-file-systems'
 import type { FileIdentity } from '../child/messages.ts'
-import { LOCAL_FILE_SYSTEMS } from '../state-mark.ts'
 
 /** Coarser than the times of any file system: a later write shows, for it gets another time. */
 const YOUNG_NS = 3_000_000_000n
@@ -45,7 +45,7 @@ export class FilesWatch {
     this.#mainNow = null
     if (isWritten && performance.now() - this.#lookedAt < NAME_MS) return false
     const now = BigInt(Math.floor(nowMs)) * 1_000_000n
-    const looks = await this.assertSame()
+    const looks = this.assertSame()
     this.#mainNow = writtenAt(looks[0])
     const seen = looks.map((file) => `${file?.size}:${file?.mtimeNs}:${file?.ctimeNs}`).join(' ')
     const young = looks.some((file) => file !== null && now - maxOf(file.mtimeNs, file.ctimeNs) < YOUNG_NS)
@@ -59,9 +59,9 @@ export class FilesWatch {
    * After each look at the log. `quiet`: nothing was committed since the one before, and all of the log is in the main file, so that no checkpoint has anything
    * to write there. WrittenAround.
    */
-  async assertUntouched(quiet: boolean): Promise<void> {
+  assertUntouched(quiet: boolean): void {
     if (!quiet) this.#main = null
-    else if (this.#main === null) this.#main = writtenAt((await this.assertSame())[0])
+    else if (this.#main === null) this.#main = writtenAt(this.assertSame()[0])
     else if (this.#mainNow !== null && this.#mainNow !== this.#main) throw new WrittenAround()
   }
 
@@ -69,25 +69,39 @@ export class FilesWatch {
    * SOURCE_CHANGED: a name belongs to another file now, or to none. Whoever opens the database by it then has another log, or none, and pages of ours that
    * were moved into the main file would spoil what was put there.
    */
-  async assertSame() {
+  assertSame(): readonly (BigIntStats | null)[] {
     this.#lookedAt = performance.now()
     const path = this.#path
-    const own = realpath(path).catch(() => null)
-    const looks = await Promise.all(
-      ['', '-wal', '-shm'].map((end) => stat(path + end, { bigint: true }).catch(() => null)),
-    )
+    const looks = ['', '-wal', '-shm'].map((end) => statOf(path + end))
     const isSame = looks.every((file, n) => {
       const before = this.#files[n]
       return !before || (file?.ino === before.ino && file.dev === before.dev)
     })
     // Moved, and a link left in its place: the same file, but whoever opens it by that link has its log elsewhere.
-    if (!isSame || (await own) !== path) throw new SalvorError('SOURCE_CHANGED', { source: this.#source })
+    if (!isSame || realpathOf(path) !== path) throw new SalvorError('SOURCE_CHANGED', { source: this.#source })
     return looks.slice(0, 2)
   }
 }
 
 function writtenAt(file: BigIntStats | null | undefined): string | null {
   return file ? `${file.size}:${file.mtimeNs}` : null
+}
+
+function realpathOf(path: string): string | null {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    return null
+  }
+}
+
+/** Answered from the kernel's memory: the files are in use. */
+function statOf(path: string): BigIntStats | null {
+  try {
+    return statSync(path, { bigint: true })
+  } catch {
+    return null
+  }
 }
 
 function maxOf(a: bigint, b: bigint): bigint {

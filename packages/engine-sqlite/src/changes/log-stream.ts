@@ -49,7 +49,7 @@ export async function followLog(scene: LogStreamScene, signal: AbortSignal): Pro
   await using sqlite = startFollower({ ...wish, signal, failure })
   const { file, page_size } = await sqlite.next('following')
   await using wal = new WalFile(found.path, page_size)
-  using pace = new LookPace(found.path, request.every_ms)
+  using pace = new LookPace(found.path, request.every_ms, site.context.now)
   await using aside = await answerBackups(file, () => pace.hurry())
   pace.isAsked = () => aside.asked
   const follower = new LogFollower(sqlite, wal, site.context.now)
@@ -137,16 +137,15 @@ class LogStream implements AsyncDisposable {
 
   async #turn(): Promise<void> {
     const begunAt = performance.now()
-    const { now } = this.#scene.site.context
     const wasWritten = this.#parts.pace.begin()
-    const before = now()
+    const before = this.#scene.site.context.now()
     const nowMs = Number(epochMicros(before) / 1000n)
     const still = (await this.#watch.isStill(nowMs, wasWritten)) && !this.#parts.aside.asked
     // Until it is settled, a snapshot may be in the way of a checkpoint that goes on without writing anything.
     if (still && this.#isSettled) this.#at = laterOf(before, this.#at)
     else {
       await this.#look()
-      await this.#watch.assertUntouched(this.#isQuiet)
+      this.#watch.assertUntouched(this.#isQuiet)
     }
     if (still && !this.#isSettled && performance.now() >= this.#settleAt) await this.#settle()
     if (this.#logBytes > this.#scene.site.limits.log_frames * this.#parts.page_size && this.#hold) await this.#shorten()
@@ -160,7 +159,7 @@ class LogStream implements AsyncDisposable {
   }
 
   async #reset(): Promise<boolean> {
-    await this.#watch.assertSame()
+    this.#watch.assertSame()
     return this.#took(() => this.#parts.follower.reset(this.#pending))
   }
 
@@ -279,9 +278,9 @@ class LogStream implements AsyncDisposable {
   }
 
   async #rest(): Promise<void> {
-    const isWaiting = !this.#pending.isEmpty && !this.#storer.isBusy
-    const dueMs = this.#flushedAt + this.#scene.request.every_ms - performance.now()
-    await this.#parts.pace.rest(this.#signal, isWaiting ? dueMs : undefined)
+    const waits = this.#base !== '' && !this.#pending.isEmpty && !this.#storer.isBusy
+    const dueMs = waits ? this.#flushedAt + this.#scene.request.every_ms - performance.now() : undefined
+    await this.#parts.pace.rest(this.#signal, dueMs)
     if (this.#signal.aborted) throw new SalvorError('INTERRUPTED', {}, this.#signal.reason)
   }
 

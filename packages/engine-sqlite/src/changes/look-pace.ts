@@ -1,4 +1,5 @@
 import { type FSWatcher, statSync, watch } from 'node:fs'
+import { epochMicros, type Instant } from '@salvor/shared/vocabulary/instant'
 
 /** How often the files are looked at where nothing tells of a write, as on file systems without such events. */
 const LOOK_MS = 1_000
@@ -20,6 +21,7 @@ const ASIDE_MS = 2
 export class LookPace implements Disposable {
   readonly #path: string
   readonly #longestMs: number
+  readonly #now: () => Instant
   #ofLog: FSWatcher | null = null
   #ofMain: FSWatcher | null = null
   /** Either file was written to since the last look. */
@@ -37,7 +39,9 @@ export class LookPace implements Disposable {
   /** A backup asks for looks without a pause. */
   isAsked: () => boolean = () => false
 
-  constructor(path: string, everyMs: number) {
+  /** `now`: the wall clock, by which the times of files go. */
+  constructor(path: string, everyMs: number, now: () => Instant) {
+    this.#now = now
     this.#path = path
     this.#longestMs = Math.min(LOOK_MS, everyMs)
   }
@@ -92,7 +96,7 @@ export class LookPace implements Disposable {
 
   #dueMs(): number {
     if (this.isAsked()) return ASIDE_MS
-    if (this.#isBusy) return Math.min(Math.max(SHORTEST_MS, this.#askAt - Date.now()), this.#againMs)
+    if (this.#isBusy) return Math.min(Math.max(SHORTEST_MS, this.#askAt - performance.now()), this.#againMs)
     return Math.max(0, Math.min(this.#begunAt + this.#againMs, this.#latestAt) - performance.now())
   }
 
@@ -144,8 +148,8 @@ export class LookPace implements Disposable {
   #logNow(): string | null {
     const file = statSync(`${this.#path}-wal`, { throwIfNoEntry: false })
     if (file === undefined) return null
-    const now = Date.now()
-    this.#askAt = file.mtimeMs > now ? now + SILENCE_MS : file.mtimeMs + SILENCE_MS
+    const silentMs = Math.max(0, Number(epochMicros(this.#now())) / 1000 - file.mtimeMs)
+    this.#askAt = performance.now() + SILENCE_MS - silentMs
     return `${file.ino} ${file.size} ${file.mtimeMs}`
   }
 }

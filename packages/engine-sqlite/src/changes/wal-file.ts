@@ -10,6 +10,8 @@ const FRAME_HEADER_BYTES = 24
  * than to read it.
  */
 const CHUNK_BYTES = 256 << 10
+/** Read in a row, in a millisecond or less: then it is others' turn. */
+const TURN_CHUNKS = 4
 const free: Buffer[] = []
 const MOST_FREE = 4
 const LITTLE = 0x377f0682
@@ -119,7 +121,7 @@ export class WalFile implements AsyncDisposable {
     const words = new Int32Array(chunk.buffer, chunk.byteOffset, chunk.length >> 2)
     try {
       while (frames < to) {
-        if (frames > begun) await turn()
+        if (frames > begun && (frames - begun) % (TURN_CHUNKS * most) === 0) await turn()
         const count = Math.min(most, to - frames)
         this.#fill(chunk.subarray(0, count * size), HEADER_BYTES + frames * size)
         for (let at = 0; at < count * size; at += size) {
