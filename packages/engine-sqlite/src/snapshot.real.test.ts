@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 import { openEngine } from './index.ts'
 
 const FULL = process.env['SALVOR_TEST_COUNTS'] === 'full'
-const ROUNDS = FULL ? 1_000 : 10
+const ROUNDS = FULL ? 1_000 : 5
 /** Of one database: it grows all the time, and each copy is looked through whole. */
 const ROUNDS_OF_ONE = 100
 const never = new AbortController().signal
