@@ -11,7 +11,7 @@ sources:
   linked: { engine: sqlite, path: ./linked.db, verify: { full: none } }
 `
 
-test("Salvor's own catalog is a source as any other, also by a second name: a backup that the command takes itself costs it none of its locks", async () => {
+test('the catalog of Salvor itself is backed up and comes back like any other source, also by a second name', async () => {
   await using home = await makeHome()
   await home.configure(CONFIG)
   // Makes the catalog.

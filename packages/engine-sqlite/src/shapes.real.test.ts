@@ -8,7 +8,6 @@ import { expect, test } from 'vitest'
 import { openEngine } from './index.ts'
 
 const FULL = process.env['SALVOR_TEST_COUNTS'] === 'full'
-
 const never = new AbortController().signal
 const LOCK_BYTE = 0x4000_0000
 

@@ -75,7 +75,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       : parseConfig(config_text, config_file, env, adapters)
   const { expects, here } = options
   // Its code comes while secrets are digested in another thread.
-  if (here === true || typeof here === 'function') void import('./tasks/task-here.ts').catch(() => undefined)
+  if (here !== undefined && here !== false) void import('./tasks/task-here.ts').catch(() => undefined)
   let config = await load()
   const level = LEVELS.has(env['SALVOR_LOG_LEVEL'] ?? '')
     ? (env['SALVOR_LOG_LEVEL'] as LogLevel)
